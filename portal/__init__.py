@@ -1,0 +1,1 @@
+"""The developer portal and gateway of the national electronic health operator."""

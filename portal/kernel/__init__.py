@@ -1,0 +1,1 @@
+"""No business and no HTTP: time, database, ids, errors, pages, mail, jobs."""

@@ -1,0 +1,83 @@
+"""The portal's settings: frozen values, read from the environment in one place only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ENVIRONMENTS = ("sandbox", "production")
+
+
+class InvalidSetting(Exception):
+    """A `GOZAR_*` variable holds a value that cannot be used; the message names it and says how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a deployment may choose.
+
+    Empty URLs mean the embedded default: SQLite files under `data_dir`, counters in memory, both exchanges in this process.
+    """
+
+    data_dir: Path
+    public_url: str = "http://127.0.0.1:8000"
+    database_url: str = ""
+    sandbox_database_url: str = ""
+    production_database_url: str = ""
+    redis_url: str = ""
+    sandbox_upstream: str = ""
+    production_upstream: str = ""
+    stripe_api_base: str = ""
+    stripe_api_key: str = ""
+    stripe_webhook_secret: str = ""
+    smtp_url: str = ""
+    docs_dir: Path = Path("build/docs")
+    demo: bool = True
+
+    @property
+    def portal_database_url(self) -> str:
+        """SQLAlchemy URL of the portal's own database."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'portal.sqlite3'}"
+
+    def exchange_database_url(self, environment: str) -> str:
+        """SQLAlchemy URL of the embedded exchange of `environment`."""
+        chosen = self.sandbox_database_url if environment == "sandbox" else self.production_database_url
+        return chosen or f"sqlite+aiosqlite:///{self.data_dir / f'{environment}.sqlite3'}"
+
+    def issuer(self, environment: str) -> str:
+        """RFC 8414 issuer of `environment`: PUBLIC_URL/{environment}."""
+        return f"{self.public_url}/{environment}"
+
+    def fhir_base_url(self, environment: str) -> str:
+        """Public FHIR base of `environment`, which is also the audience of its access tokens."""
+        return f"{self.public_url}/{environment}/fhir/R4"
+
+    def upstream_url(self, environment: str) -> str:
+        """Base URL of a remote exchange, or empty for the embedded one."""
+        return self.sandbox_upstream if environment == "sandbox" else self.production_upstream
+
+
+def from_env(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read `GOZAR_*`; raises `InvalidSetting` naming the variable that cannot be used."""
+    env = os.environ if environ is None else environ
+    public_url = env.get("GOZAR_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+    if not public_url.startswith(("http://", "https://")):
+        raise InvalidSetting(f"GOZAR_PUBLIC_URL must start with http:// or https://, not {public_url!r}")
+    return Settings(
+        data_dir=Path(env.get("GOZAR_DATA_DIR", ".gozar")).absolute(),
+        public_url=public_url,
+        database_url=env.get("GOZAR_DATABASE_URL", ""),
+        sandbox_database_url=env.get("GOZAR_SANDBOX_DATABASE_URL", ""),
+        production_database_url=env.get("GOZAR_PRODUCTION_DATABASE_URL", ""),
+        redis_url=env.get("GOZAR_REDIS_URL", ""),
+        sandbox_upstream=env.get("GOZAR_SANDBOX_UPSTREAM", "").rstrip("/"),
+        production_upstream=env.get("GOZAR_PRODUCTION_UPSTREAM", "").rstrip("/"),
+        stripe_api_base=env.get("GOZAR_STRIPE_API_BASE", ""),
+        stripe_api_key=env.get("GOZAR_STRIPE_API_KEY", ""),
+        stripe_webhook_secret=env.get("GOZAR_STRIPE_WEBHOOK_SECRET", ""),
+        smtp_url=env.get("GOZAR_SMTP_URL", ""),
+        docs_dir=Path(env.get("GOZAR_DOCS_DIR", "build/docs")).absolute(),
+        demo=env.get("GOZAR_DEMO", "1") not in ("0", "false", "no"),
+    )

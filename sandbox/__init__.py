@@ -1,0 +1,1 @@
+"""A FHIR R4 exchange over synthetic patients, one copy-on-write tenant per App."""

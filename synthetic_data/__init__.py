@@ -1,0 +1,1 @@
+"""Synthetic Iranian populations: deterministic, coherent, and nobody's real data."""

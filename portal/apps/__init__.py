@@ -1,0 +1,1 @@
+"""Apps: software a Company registers, its Environments and Credentials."""

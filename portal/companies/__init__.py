@@ -1,0 +1,1 @@
+"""Companies, their members and invitations, and the ministry's verification of them."""

@@ -1,0 +1,1 @@
+"""What the exchange offers: Products, their Scopes, and Plans with a price, a RateLimit and a Quota."""

@@ -1,0 +1,1 @@
+"""An App on a Plan."""

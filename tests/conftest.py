@@ -1,0 +1,3 @@
+"""Shared fixtures. The only file that may patch anything."""
+
+from __future__ import annotations

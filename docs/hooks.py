@@ -1,0 +1,25 @@
+"""What the build adds to both sites: the shared style sheet and the fonts, taken from their installed packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parent.parent
+FONTS = {
+    "vazirmatn-arabic.woff2": "@fontsource-variable/vazirmatn/files/vazirmatn-arabic-wght-normal.woff2",
+    "vazirmatn-latin.woff2": "@fontsource-variable/vazirmatn/files/vazirmatn-latin-wght-normal.woff2",
+    "jetbrains-mono.woff2": "@fontsource/jetbrains-mono/files/jetbrains-mono-latin-400-normal.woff2",
+}
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Add assets that live outside docs_dir."""
+    files.append(File.generated(config, "assets/gozar.css", abs_src_path=str(ROOT / "docs" / "style.css")))
+    for name, source in FONTS.items():
+        path = ROOT / "node_modules" / source
+        if path.exists():
+            files.append(File.generated(config, f"assets/fonts/{name}", abs_src_path=str(path)))
+    return files

@@ -15,7 +15,7 @@ from sqlalchemy import DateTime, MetaData, event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import JSON, TypeDecorator
 
 NAMING = {
@@ -72,12 +72,16 @@ def create_engine(url: str) -> AsyncEngine:
     return engine
 
 
+class PortalSession(Session):
+    """The synchronous side of every portal session: a room that must see all changes of a kind listens on this class."""
+
+
 SessionMaker = async_sessionmaker[AsyncSession]
 
 
 def session_maker(engine: AsyncEngine) -> SessionMaker:
     """Sessions whose objects stay readable after commit."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+    return async_sessionmaker(engine, expire_on_commit=False, sync_session_class=PortalSession)
 
 
 @asynccontextmanager

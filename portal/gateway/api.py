@@ -1,0 +1,234 @@
+"""The catch-all: a raw ASGI application for `/{env}/fhir/R4/...` and `/{env}/apis/{product}/...`.
+
+Not a Litestar handler: those see a decoded path, and cost more than the whole admission (docs: decision "Gateway as raw ASGI").
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+from portal.gateway import paths, verdicts
+from portal.gateway.admission import Admission
+from portal.gateway.answers import answer
+from portal.gateway.calls import Call
+from portal.gateway.forwarding import BodyTooLarge, Passage
+from portal.gateway.headers import Headers, forwarded_request
+from portal.gateway.interactions import (
+    METHODS,
+    PARTNER_READ,
+    PARTNER_WRITE,
+    Interaction,
+    MethodNotAllowed,
+    UnknownInteraction,
+    interaction,
+)
+from portal.gateway.metering import Meter
+from portal.gateway.upstream import AsgiApp, Receive, Scope, Send, Upstream, UpstreamClosed, UpstreamFailed
+from portal.gateway.verdicts import Refused
+
+log = logging.getLogger(__name__)
+
+MAX_HEADERS = 32 * 1024
+MAX_HEADER_COUNT = 100
+MAX_BODY = 8 * 1024 * 1024
+_REQUEST_ID_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+class Gateway:
+    """Admits, forwards and meters. `exchanges` maps Environment to Upstream; `partner` finds the Upstream of a base URL."""
+
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        exchanges: Mapping[str, Upstream],
+        partner: Callable[[str, str], Upstream | None],
+        meter: Meter,
+        ticks: Callable[[], int],
+        instance: str,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._admission = admission
+        self._exchanges = exchanges
+        self._partner = partner
+        self._meter = meter
+        self._ticks = ticks
+        self._ids = (f"{instance}-{number:x}" for number in count(1))
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry for the paths `paths.is_ours` recognises."""
+        if scope["type"] != "http":
+            await _refuse_websocket(scope, receive, send)
+            return
+        call = Call(next(self._ids), "", scope["method"], "", self._ticks())
+        passage = Passage(call, receive, send, self._ticks, self._finish, self._max_body)
+        try:
+            refused = await self._judge_and_forward(scope, call, passage)
+        except Exception as error:
+            refused = self._fault(call, error)
+        finally:
+            self._admission.release(call)
+        if refused is not None and not passage.started:
+            await self._refuse(call, refused, scope, send)
+        elif not call.ended:
+            passage.broke_off()
+
+    async def _judge_and_forward(self, scope: Scope, call: Call, passage: Passage) -> Refused | None:
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        query: bytes = scope["query_string"]
+        read = _read_fields(scope["headers"])
+        call.request_id = read.request_id or call.id
+        call.environment = "production" if raw_path.startswith(b"/production/") else "sandbox"
+        refused = self._limits(scope, raw_path, query, read)
+        if refused is not None:
+            return refused
+        try:
+            target = paths.parse(raw_path)
+            asked = self._interaction(call, target)
+        except paths.BadPath as bad:
+            return verdicts.bad_request(str(bad))
+        except paths.UnknownPath as unknown:
+            return verdicts.not_found(str(unknown))
+        except UnknownInteraction:
+            return verdicts.not_found("No FHIR interaction has this path")
+        except MethodNotAllowed as wrong:
+            return verdicts.method_not_allowed(wrong.allow)
+        if not asked.public:
+            refused = await self._admission.admit(call, read.authorization, asked, product=target.product)
+            if refused is not None:
+                return refused
+        upstream = self._upstream(call, target)
+        if upstream is None:
+            self._admission.forgive(call)
+            return verdicts.not_found("This Product has no service in this Environment")
+        call.forwarded = self._ticks()
+        await upstream.forward(self._onward(scope, call, target, query), passage.receive, passage.send)
+        return passage.refused
+
+    def _fault(self, call: Call, error: Exception) -> Refused:
+        """What to answer when forwarding failed. A fault that is not the App's does not cost it Quota."""
+        if isinstance(error, BodyTooLarge):
+            return verdicts.too_large(self._max_body)
+        self._admission.forgive(call)
+        if isinstance(error, UpstreamClosed):
+            return verdicts.unavailable("The service behind the gateway is failing", retry_after=error.retry_after)
+        if isinstance(error, UpstreamFailed):
+            return verdicts.gateway_timeout(str(error)) if error.timed_out else verdicts.bad_gateway(str(error))
+        log.exception("a call failed", extra={"request_id": call.request_id}, exc_info=error)
+        return verdicts.bad_gateway("The service behind the gateway failed")
+
+    def _limits(self, scope: Scope, raw_path: bytes, query: bytes, read: _Read) -> Refused | None:
+        if read.size > MAX_HEADERS or len(scope["headers"]) > MAX_HEADER_COUNT:
+            return verdicts.headers_too_large(MAX_HEADERS)
+        if len(raw_path) + len(query) > paths.MAX_TARGET:
+            return verdicts.uri_too_long(paths.MAX_TARGET)
+        if read.length > self._max_body:
+            return verdicts.too_large(self._max_body)
+        if read.length < 0:
+            return verdicts.bad_request("Content-Length must be one whole number")
+        return None
+
+    def _interaction(self, call: Call, target: paths.Target) -> Interaction:
+        method = call.method
+        if target.kind == paths.APIS:
+            if method not in METHODS:
+                raise MethodNotAllowed(", ".join(METHODS))
+            call.template, call.interaction = f"/apis/{target.product}", "call"
+            call.product = target.product
+            return PARTNER_READ if method in ("GET", "HEAD") else PARTNER_WRITE
+        asked = interaction(method, target.segments)
+        call.template, call.interaction, call.cost = asked.template, asked.name, asked.cost
+        return asked
+
+    def _upstream(self, call: Call, target: paths.Target) -> Upstream | None:
+        if target.kind == paths.FHIR:
+            return self._exchanges.get(target.environment)
+        return self._partner(target.environment, call.terms.upstream) if call.terms else None
+
+    def _onward(self, scope: Scope, call: Call, target: paths.Target, query: bytes) -> Scope:
+        onward = dict(scope)
+        raw = (b"/fhir/R4/" if target.kind == paths.FHIR else b"/") + target.tail
+        onward["raw_path"] = raw
+        onward["path"] = ("/fhir/R4/" if target.kind == paths.FHIR else "/") + "/".join(target.segments)
+        onward["root_path"] = ""
+        onward["query_string"] = query
+        extra: Headers = [(b"x-request-id", call.request_id.encode())]
+        if target.kind == paths.APIS and call.access is not None:
+            extra += [
+                (b"x-gozar-app", call.access.app_id.encode()),
+                (b"x-gozar-environment", call.environment.encode()),
+            ]
+        headers = forwarded_request(scope["headers"], extra=extra)
+        if target.kind == paths.APIS:
+            # The token is for the exchange: a partner that saw it could use it there.
+            headers = [pair for pair in headers if pair[0] != b"authorization"]
+        onward["headers"] = headers
+        onward["state"] = {}
+        return onward
+
+    async def _refuse(self, call: Call, refused: Refused, scope: Scope, send: Send) -> None:
+        call.code, call.status = refused.code, refused.status
+        fhir = b"/fhir/" in (scope.get("raw_path") or scope["path"].encode())[:20]
+        extra: Headers = [(b"x-request-id", call.request_id.encode()), *call.limits]
+        status, headers, body = answer(refused, fhir=fhir, request_id=call.request_id, extra=extra)
+        call.bytes_out = len(body)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        self._finish(call)
+        await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})
+
+    def _finish(self, call: Call) -> None:
+        call.ended = self._ticks()
+        self._meter.count(call)
+
+
+class _Read:
+    """The request fields the gateway itself acts on, read in one pass."""
+
+    __slots__ = ("authorization", "length", "request_id", "size")
+
+    def __init__(self) -> None:
+        self.authorization: list[bytes] = []
+        self.length = 0
+        self.request_id = ""
+        self.size = 0
+
+
+def _read_fields(headers: list[tuple[bytes, bytes]]) -> _Read:
+    read = _Read()
+    for name, value in headers:
+        read.size += len(name) + len(value) + 4
+        if name == b"authorization":
+            read.authorization.append(value)
+        elif name == b"x-request-id":
+            if value and len(value) <= 64 and _REQUEST_ID_LETTERS.issuperset(value):
+                read.request_id = value.decode("ascii")
+        elif name == b"content-length":
+            read.length = int(value) if value.isdigit() and len(value) < 16 and not read.length else -1
+    return read
+
+
+async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": "no WebSocket here"})
+
+
+def front(gateway: AsgiApp, portal: AsgiApp) -> AsgiApp:
+    """One ASGI application: the gateway for its own raw paths, the portal for everything else (and for the lifespan).
+
+    `.well-known/` below a FHIR base describes the authorization server, so the portal answers it.
+    """
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            raw: Any = scope.get("raw_path") or scope["path"].encode()
+            if paths.is_ours(raw) and b"/fhir/R4/.well-known/" not in raw:
+                await gateway(scope, receive, send)
+                return
+        await portal(scope, receive, send)
+
+    return dispatch

@@ -1,0 +1,106 @@
+"""The reads behind admission: one client's standing and terms, in three statements."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from portal.apps.models import App, AppEnvironment
+from portal.companies.models import Company
+from portal.gateway import scopes
+from portal.gateway.access import Access, Terms
+from portal.kernel.database import SessionMaker
+from portal.products.models import Plan, Product, ProductScope
+from portal.subscriptions.models import Subscription
+
+
+def reader(maker: SessionMaker) -> Callable[[str, str], Awaitable[Access | None]]:
+    """`read_access` in a session of its own, for `access.CachedDirectory`."""
+
+    async def read(environment: str, client_id: str) -> Access | None:
+        async with maker() as session:
+            return await read_access(session, environment=environment, client_id=client_id)
+
+    return read
+
+
+async def read_access(session: AsyncSession, *, environment: str, client_id: str) -> Access | None:
+    """Access of `client_id` in `environment`, or None."""
+    row = (
+        await session.execute(
+            select(
+                AppEnvironment, App.company_id, App.status, App.status_reason, Company.status.label("company_status")
+            )
+            .join(App, App.id == AppEnvironment.app_id)
+            .join(Company, Company.id == App.company_id)
+            .where(AppEnvironment.client_id == client_id, AppEnvironment.environment == environment)
+        )
+    ).first()
+    if row is None:
+        return None
+    presence: AppEnvironment = row[0]
+    return Access(
+        client_id=client_id,
+        environment=environment,
+        app_id=presence.app_id,
+        company_id=row.company_id,
+        tenant=presence.tenant,
+        status=presence.status,
+        app_status=row.status,
+        company_status=row.company_status,
+        reason=row.status_reason,
+        epoch=presence.epoch,
+        scopes=frozenset(presence.scopes),
+        masks=scopes.granted(frozenset(presence.scopes)),
+        terms=await read_terms(session, environment=environment, client_id=client_id),
+    )
+
+
+async def read_terms(session: AsyncSession, *, environment: str, client_id: str) -> tuple[Terms, ...]:
+    """Terms of the client's running Subscriptions in the order of the catalogue."""
+    rows = (
+        await session.execute(
+            select(Subscription, Plan, Product.upstream)
+            .join(Plan, Plan.id == Subscription.plan_id)
+            .join(Product, Product.id == Subscription.product_id)
+            .where(
+                Subscription.client_id == client_id,
+                Subscription.ended_at.is_(None),
+                Plan.environment == environment,
+            )
+            .order_by(Product.position, Product.id, Subscription.created_at.desc(), Subscription.id)
+        )
+    ).all()
+    brought = defaultdict(set)
+    if rows:
+        products = {subscription.product_id for subscription, _, _ in rows}
+        for product_id, scope in await session.execute(
+            select(ProductScope.product_id, ProductScope.scope).where(ProductScope.product_id.in_(products))
+        ):
+            brought[product_id].add(scope)
+    return tuple(
+        _terms(subscription, plan, upstream, frozenset(brought[subscription.product_id]))
+        for subscription, plan, upstream in rows
+    )
+
+
+def _terms(subscription: Subscription, plan: Plan, upstream: str, brought: frozenset[str]) -> Terms:
+    def chosen(override: int | None, planned: int) -> int:
+        return max(0, planned if override is None else override)
+
+    return Terms(
+        subscription_id=subscription.id,
+        plan_id=plan.id,
+        product_id=subscription.product_id,
+        masks=scopes.granted(brought),
+        product_scopes=brought,
+        upstream=upstream,
+        per_second=chosen(subscription.per_second, plan.per_second),
+        per_minute=chosen(subscription.per_minute, plan.per_minute),
+        quota=chosen(subscription.quota, plan.quota),
+        quota_period=plan.quota_period,
+        key=f"{plan.environment}:{subscription.id}",
+    )

@@ -1,0 +1,37 @@
+"""What the gateway needs of an access token, and of whoever verifies it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+
+class TokenRefused(Exception):
+    """The token gives no access; the message may be shown to the caller."""
+
+
+class Claims(Protocol):
+    """A verified access token."""
+
+    @property
+    def environment(self) -> str: ...
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def scopes(self) -> tuple[str, ...]: ...
+    @property
+    def epoch(self) -> int: ...
+
+
+class TokenVerifier(Protocol):
+    """Checks signature, issuer, audience, times and revocation of a token for one Environment."""
+
+    def cached(self, token: str, environment: str, timestamp: float) -> Claims | None:
+        """Contents of a token verified a short while ago, or None; raises `TokenRefused` when it no longer holds."""
+        ...
+
+    async def verify(self, token: str, environment: str, now: datetime) -> Claims:
+        """Contents of the token; raises `TokenRefused`."""
+        ...

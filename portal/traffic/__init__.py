@@ -1,0 +1,1 @@
+"""The request log of an App: each call with its verdict, timing and route template."""

@@ -1,0 +1,1 @@
+"""What Apps consumed: quota state, the append-only ledger, hourly and daily sums."""

@@ -1,2 +1,0 @@
-"""Writing populations: NDJSON per type, a Bundle per patient, Parquet tables; atomically, resumably, with a
-manifest."""

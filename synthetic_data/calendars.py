@@ -1,0 +1,100 @@
+"""Days and times as integers, with tables that turn them into FHIR and Jalali text.
+
+A *day* is an integer: days since 1900-01-01 (day 0). A *minute* is minutes since midnight in Tehran. FHIR text is
+Gregorian, with Iran's offset of the day: +03:30, and +04:30 in the summers in which the law had daylight saving time
+(1370-1384 and 1387-1401; abolished since).
+"""
+
+from datetime import date
+
+EPOCH = date(1900, 1, 1).toordinal()
+FIRST_YEAR, LAST_YEAR = 1900, 2099
+DAYS = date(LAST_YEAR, 12, 31).toordinal() - EPOCH + 1
+YEAR = 365.2425
+MONTH = YEAR / 12
+
+_SUMMER_YEARS = frozenset((*range(1370, 1385), *range(1387, 1402)))
+# The leap years of the 33-year cycle, which agrees with the astronomical calendar for all the years used here.
+_LEAP_REMAINDERS = frozenset((1, 5, 9, 13, 17, 22, 26, 30))
+JALALI_MONTHS = (
+    "فروردین", "اردیبهشت", "خرداد", "تیر", "مرداد", "شهریور",
+    "مهر", "آبان", "آذر", "دی", "بهمن", "اسفند",
+)  # fmt: skip
+_PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+
+
+def day_of(value: date) -> int:
+    """The day number of a Gregorian date."""
+    return value.toordinal() - EPOCH
+
+
+def date_of(day: int) -> date:
+    """The Gregorian date of a day number."""
+    return date.fromordinal(day + EPOCH)
+
+
+def persian_digits(text: str) -> str:
+    """Latin digits replaced by Persian ones."""
+    return text.translate(_PERSIAN)
+
+
+def jalali_leap(year: int) -> bool:
+    """Whether Esfand of this Jalali year has 30 days."""
+    return year % 33 in _LEAP_REMAINDERS
+
+
+def _jalali_table() -> list[tuple[int, int, int]]:
+    """Jalali (year, month, day) of every day of the table; 1900-01-01 is 11 Dey 1278."""
+    table: list[tuple[int, int, int]] = []
+    year, month, day = 1278, 10, 11
+    while len(table) < DAYS:
+        length = 31 if month <= 6 else 30 if month <= 11 or jalali_leap(year) else 29
+        table.extend((year, month, d) for d in range(day, length + 1))
+        day, month = 1, month + 1
+        if month > 12:
+            year, month = year + 1, 1
+    return table[:DAYS]
+
+
+JALALI = _jalali_table()
+ISO: list[bytes] = [date.fromordinal(EPOCH + i).isoformat().encode() for i in range(DAYS)]
+MONTH_OF: list[int] = [int(text[5:7]) for text in ISO]
+_WINTER = [f"T{m // 60:02d}:{m % 60:02d}:00+03:30".encode() for m in range(1440)]
+_SUMMER = [f"T{m // 60:02d}:{m % 60:02d}:00+04:30".encode() for m in range(1440)]
+CLOCK: list[list[bytes]] = [
+    _SUMMER if y in _SUMMER_YEARS and m <= 6 and (m, d) != (1, 1) else _WINTER for y, m, d in JALALI
+]
+
+
+def is_holiday(day: int) -> bool:
+    """Fridays and the fixed Nowruz holidays, on which clinics are closed."""
+    _, month, of_month = JALALI[day]
+    return (day + 1) % 7 == 5 or (month == 1 and of_month in (1, 2, 3, 4, 12, 13))
+
+
+OPEN_DAY: list[int] = []
+"""For each day, the same day or the next one on which clinics are open."""
+
+
+def _fill_open_days() -> None:
+    following = DAYS - 1
+    reversed_days: list[int] = []
+    for day in range(DAYS - 1, -1, -1):
+        if not is_holiday(day):
+            following = day
+        reversed_days.append(following)
+    OPEN_DAY.extend(reversed(reversed_days))
+
+
+_fill_open_days()
+
+
+def timestamp(day: int, minute: int) -> bytes:
+    """A FHIR dateTime with the offset of that day, e.g. b'2024-03-05T08:35:00+03:30'."""
+    return ISO[day] + CLOCK[day][minute]
+
+
+def jalali_text(day: int) -> str:
+    """A date as it is written in Persian, e.g. «۱۵ اسفند ۱۴۰۲»."""
+    year, month, of_month = JALALI[day]
+    return persian_digits(f"{of_month} {JALALI_MONTHS[month - 1]} {year}")

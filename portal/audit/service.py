@@ -6,14 +6,14 @@ Each hash is SHA-256 over the canonical JSON of the entry and of the hash before
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portal.audit.models import AuditEntry
+from portal.audit.models import AuditEntry, AuditHead
 
 GENESIS = "0" * 64
 
@@ -31,7 +31,16 @@ def entry_hash(
 ) -> str:
     """SHA-256 (hex) of one entry chained to `previous`."""
     canonical = orjson.dumps(
-        [number, at.isoformat(timespec="microseconds"), actor, action, subject, company_id, details, previous],
+        [
+            number,
+            at.astimezone(UTC).isoformat(timespec="microseconds"),
+            actor,
+            action,
+            subject,
+            company_id,
+            details,
+            previous,
+        ],
         option=orjson.OPT_SORT_KEYS,
     )
     return hashlib.sha256(canonical).hexdigest()
@@ -49,31 +58,38 @@ async def record(
 ) -> AuditEntry:
     """Append one entry in the caller's transaction, so that a decision and its record stand or fall together.
 
-    Two writers that append at once collide on `number`; the loser's transaction fails whole and is tried again by its caller.
+    Writers take turns: the first statement updates the one row of `audit_head`, which holds PostgreSQL's row lock or SQLite's write
+    lock until the caller's transaction ends, so two appends never meet on one number.
     """
-    last = (
+    head = (
         await session.execute(
-            select(AuditEntry.number, AuditEntry.hash).order_by(AuditEntry.number.desc()).limit(1).with_for_update()
+            update(AuditHead)
+            .where(AuditHead.id == 1)
+            .values(number=AuditHead.number + 1)
+            .returning(AuditHead.number, AuditHead.hash)
+            .execution_options(synchronize_session=False)
         )
-    ).first()
-    number, previous = (last.number + 1, last.hash) if last else (1, GENESIS)
+    ).one()
     values: dict[str, Any] = {
-        "number": number,
+        "number": head.number,
         "at": now,
         "actor": actor,
         "action": action,
         "subject": subject,
         "company_id": company_id,
-        "details": details or {},
+        "details": orjson.loads(orjson.dumps(details or {})),
     }
-    entry = AuditEntry(**values, previous_hash=previous, hash=entry_hash(**values, previous=previous))
+    entry = AuditEntry(**values, previous_hash=head.hash, hash=entry_hash(**values, previous=head.hash))
     session.add(entry)
+    await session.execute(
+        update(AuditHead).where(AuditHead.id == 1).values(hash=entry.hash).execution_options(synchronize_session=False)
+    )
     await session.flush()
     return entry
 
 
 async def first_broken(session: AsyncSession) -> int | None:
-    """Number of the first entry that does not follow from those before it, or None when the chain is whole."""
+    """Number of the first entry that does not follow from those before it (also one cut off the end), or None when all is whole."""
     previous, expected = GENESIS, 1
     stream = await session.stream_scalars(select(AuditEntry).order_by(AuditEntry.number))
     async for entry in stream:
@@ -90,4 +106,7 @@ async def first_broken(session: AsyncSession) -> int | None:
         if entry.number != expected or entry.previous_hash != previous or entry.hash != same:
             return expected
         previous, expected = entry.hash, expected + 1
+    head = (await session.execute(select(AuditHead.number, AuditHead.hash).where(AuditHead.id == 1))).one()
+    if head.number != expected - 1 or head.hash != previous:
+        return expected if head.number >= expected else max(head.number, 1)
     return None

@@ -1,0 +1,1 @@
+"""Promotion: requests for production, decisions, ramps, re-verification, suspension, the public register."""

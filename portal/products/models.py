@@ -18,7 +18,10 @@ class QuotaPeriod(StrEnum):
 
 
 class Product(Base):
-    """An API offering. `id` is a slug such as `health-record`; `upstream` is empty for the exchange itself."""
+    """An API offering. `id` is a slug such as `health-record`; `upstream` is empty for the exchange itself.
+
+    While `suspended` (a kill switch of the ministry) no call of the Product is admitted anywhere.
+    """
 
     __tablename__ = "products"
 
@@ -29,10 +32,11 @@ class Product(Base):
     summary_en: Mapped[str] = mapped_column(Text)
     upstream: Mapped[str] = mapped_column(String(255), default="")
     position: Mapped[int] = mapped_column(Integer, default=0)
+    suspended: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
 class ProductScope(Base):
-    """A SMART scope that a Product brings; `sensitive` ones need two reviewers."""
+    """A SMART scope that a Product brings; `sensitive` ones need two reviewers; while `suspended` it opens nothing."""
 
     __tablename__ = "product_scopes"
 
@@ -41,6 +45,7 @@ class ProductScope(Base):
     meaning_fa: Mapped[str] = mapped_column(String(255))
     meaning_en: Mapped[str] = mapped_column(String(255))
     sensitive: Mapped[bool] = mapped_column(Boolean, default=False)
+    suspended: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
 class Plan(Base):

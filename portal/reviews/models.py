@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.kernel.database import Base
@@ -28,6 +28,10 @@ class RequestStatus(StrEnum):
 EDITABLE = (RequestStatus.DRAFT, RequestStatus.CHANGES_REQUESTED)
 QUEUED = (RequestStatus.SUBMITTED, RequestStatus.IN_REVIEW, RequestStatus.AWAITING_SECOND)
 OPEN = (*EDITABLE, *QUEUED)
+
+
+UNFINISHED = text("status NOT IN ('approved', 'rejected', 'withdrawn')")
+UNDECIDED = text("effective_at IS NULL AND declined_by IS NULL")
 
 
 class RequestKind(StrEnum):
@@ -62,6 +66,8 @@ class ReviewRequest(Base):
         Index("ix_review_requests_queue", "status", "due_at"),
         Index("ix_review_requests_order", "status", "submitted_at"),
         Index("ix_review_requests_load", "assigned_to", "status"),
+        # One open request for an App, also when two colleagues press the button at once.
+        Index("uq_review_requests_open", "app_id", unique=True, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -113,6 +119,7 @@ class Decision(Base):
     __table_args__ = (
         CheckConstraint("confirmed_by IS NULL OR confirmed_by <> proposed_by", name="two_persons"),
         CheckConstraint("effective_at IS NULL OR NOT needs_second OR confirmed_by IS NOT NULL", name="second_person"),
+        Index("uq_decisions_waiting", "request_id", unique=True, sqlite_where=UNDECIDED, postgresql_where=UNDECIDED),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

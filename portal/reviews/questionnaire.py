@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from portal.kernel.errors import Invalid
-from portal.web.i18n import fold
 
 LONGEST = 8000
 EMAIL = re.compile(r"[^@\s]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+# Digits of Persian and Arabic keyboards, and the two Arabic letters that look like Persian ones.
+FOLDED = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩يك", "01234567890123456789یک")
 PHONE = re.compile(r"\+?[0-9][0-9 ()-]{6,18}[0-9]")
 
 
@@ -109,7 +110,7 @@ def kept(answers: dict[str, Any]) -> dict[str, str]:
                 field=f"answers.{key}",
             )
         text = str(value)
-        made[key] = text.strip() if known[key].kind in ("long", "text") else fold(text)
+        made[key] = text.strip() if known[key].kind in ("long", "text") else text.translate(FOLDED).strip()
     return made
 
 
@@ -149,7 +150,9 @@ def _shape(question: Question, value: str) -> Invalid | None:
             return _number(question, value)
         case "email":
             if not EMAIL.fullmatch(value):
-                return _error(question, "write an address such as name@example.ir", "نشانی را مانند name@example.ir بنویسید.")
+                return _error(
+                    question, "write an address such as name@example.ir", "نشانی را مانند name@example.ir بنویسید."
+                )
         case "phone":
             if not PHONE.fullmatch(value):
                 return _error(question, "write a number such as 021 1234 5678", "شماره را مانند 021 1234 5678 بنویسید.")
@@ -175,7 +178,5 @@ def _shape(question: Question, value: str) -> Invalid | None:
 def _number(question: Question, value: str) -> Invalid | None:
     low, high = question.min or 0, question.max if question.max is not None else 10**9
     if not value.isascii() or not value.isdigit() or len(value) > 12 or not low <= int(value) <= high:
-        return _error(
-            question, f"write a whole number from {low} to {high}", f"عددی میان {low} و {high} بنویسید."
-        )
+        return _error(question, f"write a whole number from {low} to {high}", f"عددی میان {low} و {high} بنویسید.")
     return None

@@ -90,7 +90,10 @@ async def start(session: AsyncSession, *, app_id: str, by: User, now: datetime) 
         raise AlreadyOpen
     last = (
         await session.scalars(
-            select(ReviewRequest).where(ReviewRequest.app_id == app_id).order_by(ReviewRequest.created_at.desc()).limit(1)
+            select(ReviewRequest)
+            .where(ReviewRequest.app_id == app_id)
+            .order_by(ReviewRequest.created_at.desc())
+            .limit(1)
         )
     ).first()
     approved = await session.scalar(select(Approval.id).where(Approval.app_id == app_id, Approval.revoked_at.is_(None)))
@@ -307,9 +310,7 @@ async def comment(
             raise NotFound
     text = body.strip()
     if not 1 <= len(text) <= 4000:
-        raise Invalid(
-            "Write a comment of 1 to 4000 characters", fa="متنی میان ۱ تا ۴۰۰۰ نویسه بنویسید", field="body"
-        )
+        raise Invalid("Write a comment of 1 to 4000 characters", fa="متنی میان ۱ تا ۴۰۰۰ نویسه بنویسید", field="body")
     made = Comment(
         id=new_id("cmt"), request_id=request.id, author_id=by.id, at=now, body=text, internal=internal, pin=pin.strip()
     )
@@ -318,9 +319,7 @@ async def comment(
     return made
 
 
-async def assign(
-    session: AsyncSession, request: ReviewRequest, *, to: User | None, by: User, now: datetime
-) -> None:
+async def assign(session: AsyncSession, request: ReviewRequest, *, to: User | None, by: User, now: datetime) -> None:
     """Give the request to a reviewer (or to nobody); the first assignment opens the review."""
     await guards.may_decide(session, by, request.company_id)
     if request.status not in QUEUED:

@@ -31,7 +31,9 @@ def thumbprint(key: dict[str, Any]) -> str:
     """RFC 7638 thumbprint (hex) of a public JWK."""
     members = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
     names = members.get(str(key.get("kty")), ("kty",))
-    return hashlib.sha256(orjson.dumps({name: key.get(name) for name in names}, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return hashlib.sha256(
+        orjson.dumps({name: key.get(name) for name in names}, option=orjson.OPT_SORT_KEYS)
+    ).hexdigest()
 
 
 def _key_names(credential: Credential) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, func
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, String, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.kernel.database import Base
@@ -55,12 +55,16 @@ class UsedAssertion(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class RevokedToken(Base):
-    """An access token that was revoked before its end, by `jti`; kept until the token would have expired."""
+class ClientProfile(Base):
+    """Per-App choices about how it speaks OAuth; absent means the SMART profile with nothing further required.
 
-    __tablename__ = "revoked_tokens"
+    `profile` is `smart` or `fapi2`. `secret_in_production` admits a secret where otherwise only keys are accepted.
+    """
 
-    jti: Mapped[str] = mapped_column(String(64), primary_key=True)
-    client_id: Mapped[str] = mapped_column(ForeignKey("app_environments.client_id"))
-    revoked_at: Mapped[datetime]
-    expires_at: Mapped[datetime] = mapped_column(index=True)
+    __tablename__ = "client_profiles"
+
+    client_id: Mapped[str] = mapped_column(ForeignKey("app_environments.client_id"), primary_key=True)
+    profile: Mapped[str] = mapped_column(String(8), default="smart")
+    require_par: Mapped[bool] = mapped_column(Boolean, default=False)
+    require_dpop: Mapped[bool] = mapped_column(Boolean, default=False)
+    secret_in_production: Mapped[bool] = mapped_column(Boolean, default=False)

@@ -7,17 +7,25 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx import ASGITransport, AsyncClient, Response
+from litestar import Litestar
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from portal.kernel.clock import FixedClock
 from portal.kernel.database import SessionMaker, create_engine, session_maker
 from portal.kernel.migrations import upgrade
+from portal.oauth.api import routes
+from portal.oauth.service import OAuth
 from tests.factories import postgres
+from tests.factories.oauth import NOW, MadeApp, make_app, oauth_over
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -90,3 +98,52 @@ async def sqlite(migrated_file: Path, tmp_path: Path) -> AsyncIterator[tuple[Asy
     engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'portal.sqlite3'}")
     yield engine, session_maker(engine)
     await engine.dispose()
+
+
+@dataclass(slots=True)
+class World:
+    """An authorization server over a fresh database, a client of it, and the clock it reads."""
+
+    oauth: OAuth
+    maker: SessionMaker
+    clock: FixedClock
+    http: AsyncClient
+    folder: Path
+
+    async def app(self, **options: Any) -> MadeApp:
+        return await make_app(self.maker, pepper=self.oauth.pepper, now=self.clock.now(), **options)
+
+    async def token(self, form: dict[str, str], environment: str = "sandbox", **headers: str) -> Response:
+        return await self.http.post(f"/{environment}/oauth/token", data=form, headers=headers)
+
+    async def client_token(self, app: MadeApp, scope: str = "system/Patient.rs", environment: str = "sandbox") -> str:
+        answer = await self.token({"grant_type": "client_credentials", "scope": scope}, environment, **app.basic)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+
+@asynccontextmanager
+async def world_over(engine: AsyncEngine, maker: SessionMaker, folder: Path, **options: Any) -> AsyncIterator[World]:
+    clock = FixedClock(NOW)
+    oauth = oauth_over(engine, maker, folder, clock, **options)
+    await oauth.start()
+    app = Litestar(route_handlers=routes(oauth), debug=False)
+    try:
+        async with AsyncClient(transport=ASGITransport(app), base_url="https://gozar.test") as http:
+            yield World(oauth, maker, clock, http, folder)
+    finally:
+        await oauth.stop()
+
+
+@pytest.fixture
+async def world(sqlite: tuple[AsyncEngine, SessionMaker], tmp_path: Path) -> AsyncIterator[World]:
+    """The authorization server on SQLite."""
+    async with world_over(*sqlite, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def both_worlds(both: tuple[AsyncEngine, SessionMaker], tmp_path: Path) -> AsyncIterator[World]:
+    """The authorization server on SQLite, then on PostgreSQL."""
+    async with world_over(*both, tmp_path) as made:
+        yield made

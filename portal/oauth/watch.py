@@ -49,8 +49,8 @@ def _announce_flushed(session: Session, _context: object) -> None:
 
 
 def _matters(changed: Any) -> bool:
-    attributes: Any = inspect(changed).attrs
-    return any(each.key not in SILENT and each.load_history().has_changes() for each in attributes)
+    state: Any = inspect(changed)
+    return any(each.key not in SILENT and each.load_history().has_changes() for each in state.attrs)
 
 
 @event.listens_for(PortalSession, "do_orm_execute")
@@ -65,5 +65,5 @@ def _announce_bulk(state: ORMExecuteState) -> None:
 
 
 def _only_silent(statement: Any) -> bool:
-    values = getattr(statement, "_values", None)
+    values: Any = getattr(statement, "_values", None)
     return bool(values) and all(getattr(column, "key", column) in SILENT for column in values)

@@ -22,7 +22,7 @@ def compile(expression: str, resource_type: str) -> Callable[[dict[str, Any]], l
 
     `resolve() is X` is decided by the reference itself. Raises `FhirPathSyntaxError` or `UnsupportedPathError`.
     """
-    step = compile_path(expression, resource_type, lambda _: _append)
+    step = compile_path(expression, resource_type, lambda kind, element: _append)
     if step is None:
         return lambda resource: []
 

@@ -11,13 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.fhir import definitions, references
+from sandbox.fhir.definitions import Element
 from sandbox.fhir.fhirpath.syntax import Binary, Call, Indexer, Literal, Member, Node, TypeTest, Variable, parse
 
-Sink = list[Any]
+Sink = Any
+"""Whatever the emitter writes to: a list, or the entries of an index."""
 Step = Callable[[Any, Sink], None]
 Test = Callable[[Any], bool]
-Emitter = Callable[[str], Step | None]
-"""Chooses the last step for a FHIR type; None refuses the type, and the whole branch disappears."""
+Emitter = Callable[[str, Element | None], Step | None]
+"""Chooses the last step for a FHIR type and the element that holds it (None at the root).
+
+Answering None refuses the type, and the whole branch disappears."""
 
 _LOWER_CASED = {"DateTime": "dateTime", "Date": "date", "String": "string", "Uri": "uri", "Boolean": "boolean"}
 
@@ -28,34 +32,41 @@ class UnsupportedPathError(ValueError):
 
 def compile_path(expression: str, type_name: str, emitter: Emitter) -> Step | None:
     """One step for the whole expression on a value of `type_name`; None when nothing could ever match."""
-    return _build(parse(expression), type_name, emitter, type_name)
+    return build_step(parse(expression), type_name, emitter)
+
+
+def build_step(node: Node, type_name: str, emitter: Emitter) -> Step | None:
+    """`compile_path` for an expression already parsed."""
+    return _build(node, type_name, emitter, type_name)
 
 
 def _build(node: Node, type_name: str, emit: Emitter, root: str) -> Step | None:
     match node:
         case Variable("$this"):
-            return emit(type_name)
+            return emit(type_name, None)
         case Member(None, name):
             if definitions.is_subtype(root, name) and type_name == root:
-                return emit(type_name)
+                return emit(type_name, None)
             return _member(type_name, name, emit)
         case Member(target, name) if target is not None:
-            return _build(target, type_name, lambda t: _member(t, name, emit), root)
+            return _build(target, type_name, lambda t, _: _member(t, name, emit), root)
         case Binary("|", left, right):
             return _both(_build(left, type_name, emit, root), _build(right, type_name, emit, root))
         case TypeTest("as" | "ofType", operand, wanted):
             kind = _LOWER_CASED.get(wanted, wanted)
-            return _build(operand, type_name, lambda t: emit(t) if definitions.is_subtype(t, kind) else None, root)
+            return _build(
+                operand, type_name, lambda t, e: emit(t, e) if definitions.is_subtype(t, kind) else None, root
+            )
         case Call(target, "where", (criterion,)) if target is not None:
-            return _build(target, type_name, lambda t: _guarded(_test(criterion, t, root), emit(t)), root)
+            return _build(target, type_name, lambda t, e: _guarded(_test(criterion, t, root), emit(t, e)), root)
         case Call(target, "extension", (Literal(str(url)),)):
-            return _build(target or Variable("$this"), type_name, lambda t: _extension(t, url, emit), root)
+            return _build(target or Variable("$this"), type_name, lambda t, _: _extension(t, url, emit), root)
         case Indexer(target, Literal(int(n))):
-            return _nth(_build(target, type_name, lambda t: _collect, root), n, target, type_name, emit, root)
+            return _nth(_build(target, type_name, lambda t, _: _collect, root), n, target, type_name, emit, root)
         case Call(target, "first", ()) if target is not None:
-            return _nth(_build(target, type_name, lambda t: _collect, root), 0, target, type_name, emit, root)
+            return _nth(_build(target, type_name, lambda t, _: _collect, root), 0, target, type_name, emit, root)
         case Binary("and" | "or" | "=" | "!=") | Call(_, "exists" | "empty" | "not") | TypeTest("is"):
-            return _truth(_test(node, type_name, root), emit("boolean"))
+            return _truth(_test(node, type_name, root), emit("boolean", None))
     raise UnsupportedPathError(str(node))
 
 
@@ -93,19 +104,19 @@ def _truth(test: Test, following: Step | None) -> Step | None:
 
 def _nth(gather: Step | None, n: int, target: Node, type_name: str, emit: Emitter, root: str) -> Step | None:
     """`path[n]`: gather the path's values first; all branches of an indexed path share one static type."""
-    kinds: list[str] = []
+    kinds: list[tuple[str, Element | None]] = []
 
-    def note(kind: str) -> Step:
-        kinds.append(kind)
+    def note(kind: str, element: Element | None) -> Step:
+        kinds.append((kind, element))
         return _collect
 
     _build(target, type_name, note, root)
-    following = emit(kinds[0]) if len(kinds) == 1 else None
+    following = emit(*kinds[0]) if len(kinds) == 1 else None
     if gather is None or following is None:
         return None
 
     def nth(node: Any, out: Sink) -> None:
-        values: Sink = []
+        values: list[Any] = []
         gather(node, values)
         if len(values) > n:
             following(values[n], out)
@@ -119,7 +130,7 @@ def _member(type_name: str, name: str, emit: Emitter) -> Step | None:
     element = definitions.type_of(type_name).elements.get(name)
     if element is None:
         return None
-    steps = [(key, emit(kind)) for key, kind in element.json_names]
+    steps = [(key, emit(kind, element)) for key, kind in element.json_names]
     found = [(key, step) for key, step in steps if step is not None]
     if not found:
         return None
@@ -160,7 +171,7 @@ def _choice(options: list[tuple[str, Step]]) -> Step:
 
 
 def _extension(type_name: str, url: str, emit: Emitter) -> Step | None:
-    following = emit("Extension")
+    following = emit("Extension", None)
     if following is None or not definitions.is_type(type_name):
         return None
 
@@ -201,7 +212,7 @@ def _test(node: Node, type_name: str, root: str) -> Test:
 
 
 def _values(node: Node, type_name: str, root: str) -> Callable[[Any], list[Any]]:
-    step = _build(node, type_name, lambda _: _collect, root)
+    step = _build(node, type_name, lambda t, _: _collect, root)
 
     def values(value: Any) -> list[Any]:
         out: list[Any] = []

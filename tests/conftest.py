@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+
+from portal.kernel.database import create_engine
+from portal.kernel.migrations import upgrade
+
+
+@pytest.fixture(scope="session")
+def migrated_portal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite file of the portal, to copy from."""
+    path = tmp_path_factory.mktemp("portal") / "empty.sqlite3"
+
+    async def migrate() -> None:
+        engine = create_engine(f"sqlite+aiosqlite:///{path}")
+        await upgrade(engine)
+        await engine.dispose()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, migrate()).result()
+    return path
 
 
 @pytest.hookimpl(trylast=True)

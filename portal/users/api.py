@@ -1,0 +1,182 @@
+"""JSON routes of Users: signing up, sessions for scripts, profile, password, second factor, personal tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from litestar import Router, delete, get, patch, post, put
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from portal.kernel.keys import Keyring
+from portal.kernel.mail import Mailer
+from portal.users import queries, second_factor, service
+from portal.users.dependencies import AnyRequest
+from portal.users.guards import signed_in
+from portal.users.models import User
+from portal.users.schemas import (
+    Code,
+    MadeToken,
+    Me,
+    NewPassword,
+    NewSession,
+    NewToken,
+    PasswordChange,
+    ProfileChange,
+    ResetRequest,
+    SecondFactorSecret,
+    SessionToken,
+    SignedUp,
+    SignUp,
+    TokenInfo,
+)
+from portal.users.tokens import digest
+from portal.web.api import api, problems
+from portal.web.shell import Shell
+from portal.web.throttle import Throttle, check
+
+
+class CodeNeeded(service.WrongCredentials):
+    code = "code-needed"
+    title = "This account has a second factor: send its code too"
+    title_fa = "این حساب ورود دومرحله‌ای دارد؛ کد آن را نیز بفرستید"
+
+
+@post("/users", status_code=202, responses=problems(400, 415, 422, 429), opt={"throttle": "60/hour"})
+async def sign_up(data: SignUp, session: AsyncSession, now: datetime, mailer: Mailer, shell: Shell) -> SignedUp:
+    """Register a person. The answer is the same whether or not the address was free."""
+    await service.sign_up(
+        session,
+        email=data.email,
+        name=data.name,
+        password=data.password,
+        language=data.language,
+        now=now,
+        mailer=mailer,
+        sign_in_url=f"{shell.public_url}/sign-in",
+    )
+    return SignedUp(service.clean_email(data.email))
+
+
+@post("/sessions", responses=problems(400, 401, 415, 429), opt={"throttle": "120/hour"})
+async def open_session(
+    data: NewSession, session: AsyncSession, now: datetime, keyring: Keyring, throttle: Throttle
+) -> SessionToken:
+    """Sign in from a script: a bearer token that lasts 12 hours."""
+    await check(throttle, f"sign-in:{digest(data.email.strip().lower())}", "10/minute")
+    user = await service.authenticate(session, email=data.email, password=data.password)
+    if user.totp_confirmed_at is not None:
+        if not data.code:
+            raise CodeNeeded
+        second_factor.verify(user, data.code, now=now, keyring=keyring)
+    made, plain = await service.make_personal_token(
+        session, user=user, name="API session", now=now, lasts=service.SESSION_TOKEN_LASTS
+    )
+    return SessionToken(plain, made.expires_at)
+
+
+@delete("/sessions/current", guards=[signed_in], responses=problems(401))
+async def close_session(request: AnyRequest, session: AsyncSession, now: datetime) -> None:
+    """End the token this request is made with. Browser sessions end by signing out on the page."""
+    plain = request.headers.get("authorization", "")[7:].strip()
+    found = await queries.find_personal_token(session, plain, now=now)
+    if found is not None:
+        await service.revoke_personal_token(session, token=found[0], now=now)
+
+
+@get("/me", responses=problems(401))
+async def me(user: User) -> Me:
+    """The signed-in User."""
+    return Me.of(user)
+
+
+@patch("/me", responses=problems(400, 401, 415, 422))
+async def change_me(data: ProfileChange, user: User, session: AsyncSession, now: datetime) -> Me:
+    """Change name or language."""
+    await service.update_profile(session, user=user, name=data.name, language=data.language, now=now)
+    return Me.of(user)
+
+
+@put("/me/password", status_code=204, responses=problems(400, 401, 415, 422), opt={"throttle": "20/hour"})
+async def change_password(data: PasswordChange, user: User, session: AsyncSession, now: datetime) -> None:
+    """Choose a new password; every session and personal token ends, this one too."""
+    await service.change_password(session, user=user, current=data.current, password=data.password, now=now)
+
+
+@post("/password-resets", status_code=202, responses=problems(400, 415, 422, 429), opt={"throttle": "20/hour"})
+async def ask_reset(data: ResetRequest, session: AsyncSession, now: datetime, mailer: Mailer, shell: Shell) -> SignedUp:
+    """Mail a link to choose a new password, if there is such a User; the answer is the same."""
+    await service.ask_password_reset(
+        session, email=data.email, now=now, mailer=mailer, reset_url=f"{shell.public_url}/password/reset/"
+    )
+    return SignedUp(service.clean_email(data.email))
+
+
+@put("/password-resets", status_code=204, responses=problems(400, 404, 415, 422, 429), opt={"throttle": "60/hour"})
+async def reset(data: NewPassword, session: AsyncSession, now: datetime) -> None:
+    """Choose a new password with the token of a mailed link."""
+    await service.reset_password(session, token=data.token, password=data.password, now=now)
+
+
+@post("/me/second-factor", responses=problems(401, 409))
+async def begin_second_factor(user: User, session: AsyncSession, keyring: Keyring) -> SecondFactorSecret:
+    """Make a new secret for an authenticator; nothing is demanded until it is confirmed."""
+    secret = second_factor.begin(user, keyring=keyring)
+    return SecondFactorSecret(secret, second_factor.provisioning_uri(secret, email=user.email))
+
+
+@put("/me/second-factor", responses=problems(400, 401, 409, 415, 422), opt={"throttle": "30/hour"})
+async def confirm_second_factor(data: Code, user: User, session: AsyncSession, now: datetime, keyring: Keyring) -> Me:
+    """Turn the second factor on with its first code."""
+    await second_factor.confirm(session, user=user, code=data.code, now=now, keyring=keyring)
+    return Me.of(user)
+
+
+@post("/me/second-factor/removal", status_code=200, responses=problems(400, 401, 415, 422), opt={"throttle": "30/hour"})
+async def remove_second_factor(data: Code, user: User, session: AsyncSession, now: datetime, keyring: Keyring) -> Me:
+    """Turn the second factor off, with a code."""
+    await second_factor.remove(session, user=user, code=data.code, now=now, keyring=keyring)
+    return Me.of(user)
+
+
+@get("/me/tokens", responses=problems(401))
+async def list_tokens(user: User, session: AsyncSession, now: datetime) -> list[TokenInfo]:
+    """Live personal tokens, newest first."""
+    return [TokenInfo.of(token) for token in await queries.personal_tokens_of(session, user.id, now=now)]
+
+
+@post("/me/tokens", responses=problems(400, 401, 415, 422))
+async def make_token(data: NewToken, user: User, session: AsyncSession, now: datetime) -> MadeToken:
+    """Make a personal token for scripts."""
+    made, plain = await service.make_personal_token(
+        session, user=user, name=data.name, now=now, lasts=timedelta(days=max(0, min(data.days, 100_000)))
+    )
+    return MadeToken(plain, TokenInfo.of(made))
+
+
+@delete("/me/tokens/{token_id:str}", responses=problems(401, 404))
+async def revoke_token(token_id: str, user: User, session: AsyncSession, now: datetime) -> None:
+    """End a personal token."""
+    token = await queries.personal_token_of(session, user.id, token_id)
+    await service.revoke_personal_token(session, token=token, now=now)
+
+
+routes: Sequence[Router] = [
+    api(
+        sign_up,
+        open_session,
+        close_session,
+        me,
+        change_me,
+        change_password,
+        ask_reset,
+        reset,
+        begin_second_factor,
+        confirm_second_factor,
+        remove_second_factor,
+        list_tokens,
+        make_token,
+        revoke_token,
+        tag="Users",
+    )
+]

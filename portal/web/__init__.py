@@ -1,0 +1,1 @@
+"""The shell every page and JSON route shares: language, layout, problems, CSRF, headers, dependencies. No business."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from litestar import Router, delete, get, patch, post, put
-from sqlalchemy.ext.asyncio import AsyncSession
+from litestar.params import FromPath, JSONBody
 
-from portal.kernel.keys import Keyring
-from portal.kernel.mail import Mailer
 from portal.users import queries, second_factor, service
-from portal.users.dependencies import AnyRequest
+from portal.users.dependencies import AnyRequest, CurrentUser
 from portal.users.guards import signed_in
-from portal.users.models import User
 from portal.users.schemas import (
     Code,
     MadeToken,
@@ -32,8 +29,8 @@ from portal.users.schemas import (
 )
 from portal.users.tokens import digest
 from portal.web.api import api, problems
-from portal.web.shell import Shell
-from portal.web.throttle import Throttle, check
+from portal.web.dependencies import Db, Keys, MailPort, Now, ShellValues, ThrottlePort
+from portal.web.throttle import check
 
 
 class CodeNeeded(service.WrongCredentials):
@@ -43,7 +40,7 @@ class CodeNeeded(service.WrongCredentials):
 
 
 @post("/users", status_code=202, responses=problems(400, 415, 422, 429), opt={"throttle": "60/hour"})
-async def sign_up(data: SignUp, session: AsyncSession, now: datetime, mailer: Mailer, shell: Shell) -> SignedUp:
+async def sign_up(data: JSONBody[SignUp], session: Db, now: Now, mailer: MailPort, shell: ShellValues) -> SignedUp:
     """Register a person. The answer is the same whether or not the address was free."""
     await service.sign_up(
         session,
@@ -60,7 +57,7 @@ async def sign_up(data: SignUp, session: AsyncSession, now: datetime, mailer: Ma
 
 @post("/sessions", responses=problems(400, 401, 415, 429), opt={"throttle": "120/hour"})
 async def open_session(
-    data: NewSession, session: AsyncSession, now: datetime, keyring: Keyring, throttle: Throttle
+    data: JSONBody[NewSession], session: Db, now: Now, keyring: Keys, throttle: ThrottlePort
 ) -> SessionToken:
     """Sign in from a script: a bearer token that lasts 12 hours."""
     await check(throttle, f"sign-in:{digest(data.email.strip().lower())}", "10/minute")
@@ -76,7 +73,7 @@ async def open_session(
 
 
 @delete("/sessions/current", guards=[signed_in], responses=problems(401))
-async def close_session(request: AnyRequest, session: AsyncSession, now: datetime) -> None:
+async def close_session(request: AnyRequest, session: Db, now: Now) -> None:
     """End the token this request is made with. Browser sessions end by signing out on the page."""
     plain = request.headers.get("authorization", "")[7:].strip()
     found = await queries.find_personal_token(session, plain, now=now)
@@ -85,26 +82,28 @@ async def close_session(request: AnyRequest, session: AsyncSession, now: datetim
 
 
 @get("/me", responses=problems(401))
-async def me(user: User) -> Me:
+async def me(user: CurrentUser) -> Me:
     """The signed-in User."""
     return Me.of(user)
 
 
 @patch("/me", responses=problems(400, 401, 415, 422))
-async def change_me(data: ProfileChange, user: User, session: AsyncSession, now: datetime) -> Me:
+async def change_me(data: JSONBody[ProfileChange], user: CurrentUser, session: Db, now: Now) -> Me:
     """Change name or language."""
     await service.update_profile(session, user=user, name=data.name, language=data.language, now=now)
     return Me.of(user)
 
 
 @put("/me/password", status_code=204, responses=problems(400, 401, 415, 422), opt={"throttle": "20/hour"})
-async def change_password(data: PasswordChange, user: User, session: AsyncSession, now: datetime) -> None:
+async def change_password(data: JSONBody[PasswordChange], user: CurrentUser, session: Db, now: Now) -> None:
     """Choose a new password; every session and personal token ends, this one too."""
     await service.change_password(session, user=user, current=data.current, password=data.password, now=now)
 
 
 @post("/password-resets", status_code=202, responses=problems(400, 415, 422, 429), opt={"throttle": "20/hour"})
-async def ask_reset(data: ResetRequest, session: AsyncSession, now: datetime, mailer: Mailer, shell: Shell) -> SignedUp:
+async def ask_reset(
+    data: JSONBody[ResetRequest], session: Db, now: Now, mailer: MailPort, shell: ShellValues
+) -> SignedUp:
     """Mail a link to choose a new password, if there is such a User; the answer is the same."""
     await service.ask_password_reset(
         session, email=data.email, now=now, mailer=mailer, reset_url=f"{shell.public_url}/password/reset/"
@@ -113,40 +112,40 @@ async def ask_reset(data: ResetRequest, session: AsyncSession, now: datetime, ma
 
 
 @put("/password-resets", status_code=204, responses=problems(400, 404, 415, 422, 429), opt={"throttle": "60/hour"})
-async def reset(data: NewPassword, session: AsyncSession, now: datetime) -> None:
+async def reset(data: JSONBody[NewPassword], session: Db, now: Now) -> None:
     """Choose a new password with the token of a mailed link."""
     await service.reset_password(session, token=data.token, password=data.password, now=now)
 
 
 @post("/me/second-factor", responses=problems(401, 409))
-async def begin_second_factor(user: User, session: AsyncSession, keyring: Keyring) -> SecondFactorSecret:
+async def begin_second_factor(user: CurrentUser, session: Db, keyring: Keys) -> SecondFactorSecret:
     """Make a new secret for an authenticator; nothing is demanded until it is confirmed."""
     secret = second_factor.begin(user, keyring=keyring)
     return SecondFactorSecret(secret, second_factor.provisioning_uri(secret, email=user.email))
 
 
 @put("/me/second-factor", responses=problems(400, 401, 409, 415, 422), opt={"throttle": "30/hour"})
-async def confirm_second_factor(data: Code, user: User, session: AsyncSession, now: datetime, keyring: Keyring) -> Me:
+async def confirm_second_factor(data: JSONBody[Code], user: CurrentUser, session: Db, now: Now, keyring: Keys) -> Me:
     """Turn the second factor on with its first code."""
     await second_factor.confirm(session, user=user, code=data.code, now=now, keyring=keyring)
     return Me.of(user)
 
 
 @post("/me/second-factor/removal", status_code=200, responses=problems(400, 401, 415, 422), opt={"throttle": "30/hour"})
-async def remove_second_factor(data: Code, user: User, session: AsyncSession, now: datetime, keyring: Keyring) -> Me:
+async def remove_second_factor(data: JSONBody[Code], user: CurrentUser, session: Db, now: Now, keyring: Keys) -> Me:
     """Turn the second factor off, with a code."""
     await second_factor.remove(session, user=user, code=data.code, now=now, keyring=keyring)
     return Me.of(user)
 
 
 @get("/me/tokens", responses=problems(401))
-async def list_tokens(user: User, session: AsyncSession, now: datetime) -> list[TokenInfo]:
+async def list_tokens(user: CurrentUser, session: Db, now: Now) -> list[TokenInfo]:
     """Live personal tokens, newest first."""
     return [TokenInfo.of(token) for token in await queries.personal_tokens_of(session, user.id, now=now)]
 
 
 @post("/me/tokens", responses=problems(400, 401, 415, 422))
-async def make_token(data: NewToken, user: User, session: AsyncSession, now: datetime) -> MadeToken:
+async def make_token(data: JSONBody[NewToken], user: CurrentUser, session: Db, now: Now) -> MadeToken:
     """Make a personal token for scripts."""
     made, plain = await service.make_personal_token(
         session, user=user, name=data.name, now=now, lasts=timedelta(days=max(0, min(data.days, 100_000)))
@@ -155,7 +154,7 @@ async def make_token(data: NewToken, user: User, session: AsyncSession, now: dat
 
 
 @delete("/me/tokens/{token_id:str}", responses=problems(401, 404))
-async def revoke_token(token_id: str, user: User, session: AsyncSession, now: datetime) -> None:
+async def revoke_token(token_id: FromPath[str], user: CurrentUser, session: Db, now: Now) -> None:
     """End a personal token."""
     token = await queries.personal_token_of(session, user.id, token_id)
     await service.revoke_personal_token(session, token=token, now=now)

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from urllib.parse import urlencode
 
 from litestar import Response, Router, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from portal.kernel.keys import Keyring
-from portal.kernel.mail import Mailer
 from portal.users import profile_pages, second_factor, service
 from portal.users.authentication import no_session_cookie, session_cookie
-from portal.users.dependencies import AnyRequest
+from portal.users.dependencies import AnyRequest, Visitor
 from portal.users.models import SignIn, User
 from portal.users.sign_ins import close_sign_in, open_sign_in
 from portal.users.tokens import digest
+from portal.web.dependencies import Db, Keys, MailPort, Now, ShellValues, ThrottlePort
 from portal.web.forms import REFUSALS, Form, read_form
 from portal.web.i18n import lang, url
 from portal.web.navigation import NavItem
 from portal.web.pages import page, pages, see
-from portal.web.shell import Shell
-from portal.web.throttle import Throttle, TooManyRequests, check
+from portal.web.throttle import TooManyRequests, check
 
 navigation: Sequence[NavItem] = [
     NavItem("account", "/profile", "نمایه و امنیت", "Profile and security", position=80, icon="user"),
@@ -42,14 +39,14 @@ def go_on(target: str) -> str:
 
 
 @get("/sign-up")
-async def sign_up_page(current_user: User | None) -> Response[bytes] | Template | Redirect:
+async def sign_up_page(current_user: Visitor) -> Response[bytes] | Template | Redirect:
     """The form to register."""
     return see("/dashboard") if current_user else page("users/sign_up.html", form=Form())
 
 
 @post("/sign-up", opt={"throttle": "60/hour"})
 async def sign_up(
-    request: AnyRequest, session: AsyncSession, now: datetime, mailer: Mailer, shell: Shell
+    request: AnyRequest, session: Db, now: Now, mailer: MailPort, shell: ShellValues
 ) -> Template | Redirect:
     """Register; go on to sign in, whoever the address belongs to."""
     form = await read_form(request)
@@ -71,7 +68,7 @@ async def sign_up(
 
 
 @get("/sign-in")
-async def sign_in_page(request: AnyRequest, current_user: User | None) -> Template | Redirect:
+async def sign_in_page(request: AnyRequest, current_user: Visitor) -> Template | Redirect:
     """The form to sign in; `next` is where to go on to."""
     target = safe_next(request.query_params.get("next", "/dashboard"))
     if current_user:
@@ -82,7 +79,7 @@ async def sign_in_page(request: AnyRequest, current_user: User | None) -> Templa
 
 @post("/sign-in", opt={"throttle": "120/hour"})
 async def sign_in(
-    request: AnyRequest, session: AsyncSession, now: datetime, shell: Shell, throttle: Throttle
+    request: AnyRequest, session: Db, now: Now, shell: ShellValues, throttle: ThrottlePort
 ) -> Response[None] | Template | Redirect:
     """Sign in with a password; an account with a second factor goes on to its code."""
     form = await read_form(request)
@@ -117,7 +114,7 @@ async def code_page(request: AnyRequest) -> Template | Redirect:
 
 @post("/sign-in/code", opt={"throttle": "60/hour"})
 async def sign_in_code(
-    request: AnyRequest, session: AsyncSession, now: datetime, shell: Shell, keyring: Keyring, throttle: Throttle
+    request: AnyRequest, session: Db, now: Now, shell: ShellValues, keyring: Keys, throttle: ThrottlePort
 ) -> Template | Redirect:
     """Finish signing in; the session gets a new id."""
     form = await read_form(request)
@@ -141,7 +138,7 @@ async def sign_in_code(
 
 
 @post("/sign-out")
-async def sign_out(request: AnyRequest, session: AsyncSession, shell: Shell) -> Redirect:
+async def sign_out(request: AnyRequest, session: Db, shell: ShellValues) -> Redirect:
     """End this browser's session."""
     if token := request.scope["state"].get("sign_in_token"):
         await close_sign_in(session, token)
@@ -157,7 +154,7 @@ def forgot_page() -> Template:
 
 
 @post("/password/forgot", opt={"throttle": "20/hour"})
-async def forgot(request: AnyRequest, session: AsyncSession, now: datetime, mailer: Mailer, shell: Shell) -> Template:
+async def forgot(request: AnyRequest, session: Db, now: Now, mailer: MailPort, shell: ShellValues) -> Template:
     """Mail a link, if there is such a User; the page is the same."""
     form = await read_form(request)
     try:
@@ -170,14 +167,14 @@ async def forgot(request: AnyRequest, session: AsyncSession, now: datetime, mail
 
 
 @get("/password/reset/{token:str}")
-async def reset_page(token: str, session: AsyncSession, now: datetime) -> Template:
+async def reset_page(token: FromPath[str], session: Db, now: Now) -> Template:
     """The form to choose a new password."""
     await service.find_reset(session, token=token, now=now)
     return page("users/reset.html", form=Form(), token=token)
 
 
 @post("/password/reset/{token:str}", opt={"throttle": "60/hour"})
-async def reset(token: str, request: AnyRequest, session: AsyncSession, now: datetime) -> Template | Redirect:
+async def reset(token: FromPath[str], request: AnyRequest, session: Db, now: Now) -> Template | Redirect:
     """Choose a new password."""
     form = await read_form(request)
     try:

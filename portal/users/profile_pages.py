@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from litestar import Router, get, post
+from litestar.params import FromPath
 from litestar.response import Template
 from litestar.response.redirect import Redirect
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from portal.kernel.errors import DomainError
 from portal.kernel.keys import Keyring
 from portal.users import queries, second_factor, service
-from portal.users.dependencies import AnyRequest, Tell
+from portal.users.dependencies import AnyRequest, CurrentUser, TellNext
 from portal.users.guards import signed_in
 from portal.users.models import User
 from portal.users.sign_ins import close_all
+from portal.web.dependencies import Db, Keys, Now
 from portal.web.forms import REFUSALS, Form, read_form
 from portal.web.i18n import fold
 from portal.web.pages import page, pages, see
@@ -52,9 +54,7 @@ async def _profile(
 
 
 @get("/profile")
-async def profile_page(
-    request: AnyRequest, session: AsyncSession, user: User, now: datetime, keyring: Keyring
-) -> Template:
+async def profile_page(request: AnyRequest, session: Db, user: CurrentUser, now: Now, keyring: Keys) -> Template:
     """Everything about one's own account."""
     return await _profile(session, request, user, now=now, keyring=keyring, form=Form())
 
@@ -79,7 +79,7 @@ async def _refuse(
 
 @post("/profile")
 async def change_profile(
-    request: AnyRequest, session: AsyncSession, user: User, now: datetime, keyring: Keyring, tell: Tell
+    request: AnyRequest, session: Db, user: CurrentUser, now: Now, keyring: Keys, tell: TellNext
 ) -> Template | Redirect:
     """Change name and language; the next page is in the chosen language."""
     form = await read_form(request)
@@ -93,7 +93,7 @@ async def change_profile(
 
 @post("/profile/password", opt={"throttle": "20/hour"})
 async def change_password(
-    request: AnyRequest, session: AsyncSession, user: User, now: datetime, keyring: Keyring, tell: Tell
+    request: AnyRequest, session: Db, user: CurrentUser, now: Now, keyring: Keys, tell: TellNext
 ) -> Template | Redirect:
     """Choose a new password; other sessions and tokens end."""
     form = await read_form(request)
@@ -115,7 +115,7 @@ async def change_password(
 
 
 @post("/profile/second-factor")
-async def begin_second_factor(session: AsyncSession, user: User, keyring: Keyring) -> Redirect:
+async def begin_second_factor(session: Db, user: CurrentUser, keyring: Keys) -> Redirect:
     """Make a secret for an authenticator."""
     second_factor.begin(user, keyring=keyring)
     return see("/profile#second-factor")
@@ -123,7 +123,7 @@ async def begin_second_factor(session: AsyncSession, user: User, keyring: Keyrin
 
 @post("/profile/second-factor/confirm", opt={"throttle": "30/hour"})
 async def confirm_second_factor(
-    request: AnyRequest, session: AsyncSession, user: User, now: datetime, keyring: Keyring, tell: Tell
+    request: AnyRequest, session: Db, user: CurrentUser, now: Now, keyring: Keys, tell: TellNext
 ) -> Template | Redirect:
     """Turn the second factor on."""
     form = await read_form(request)
@@ -139,7 +139,7 @@ async def confirm_second_factor(
 
 @post("/profile/second-factor/remove", opt={"throttle": "30/hour"})
 async def remove_second_factor(
-    request: AnyRequest, session: AsyncSession, user: User, now: datetime, keyring: Keyring, tell: Tell
+    request: AnyRequest, session: Db, user: CurrentUser, now: Now, keyring: Keys, tell: TellNext
 ) -> Template | Redirect:
     """Turn the second factor off."""
     form = await read_form(request)
@@ -152,7 +152,7 @@ async def remove_second_factor(
 
 
 @post("/profile/sessions/close")
-async def close_sessions(request: AnyRequest, session: AsyncSession, user: User, tell: Tell) -> Redirect:
+async def close_sessions(request: AnyRequest, session: Db, user: CurrentUser, tell: TellNext) -> Redirect:
     """End every other browser session."""
     await close_all(session, user_id=user.id, but=request.scope["state"].get("sign_in_token", ""))
     tell(Notice("success", "نشست‌های دیگر پایان یافتند.", "Your other sessions have ended."))
@@ -161,7 +161,7 @@ async def close_sessions(request: AnyRequest, session: AsyncSession, user: User,
 
 @post("/profile/tokens")
 async def make_token(
-    request: AnyRequest, session: AsyncSession, user: User, now: datetime, keyring: Keyring, tell: Tell
+    request: AnyRequest, session: Db, user: CurrentUser, now: Now, keyring: Keys, tell: TellNext
 ) -> Template | Redirect:
     """Make a personal token; the next page shows it once."""
     form = await read_form(request)
@@ -183,7 +183,7 @@ async def make_token(
 
 
 @post("/profile/tokens/{token_id:str}/revoke")
-async def revoke_token(token_id: str, session: AsyncSession, user: User, now: datetime, tell: Tell) -> Redirect:
+async def revoke_token(token_id: FromPath[str], session: Db, user: CurrentUser, now: Now, tell: TellNext) -> Redirect:
     """End a personal token."""
     token = await queries.personal_token_of(session, user.id, token_id)
     await service.revoke_personal_token(session, token=token, now=now)

@@ -12,7 +12,8 @@ from datetime import datetime
 import structlog
 from litestar import Request
 from litestar.datastructures import State
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
+from litestar.params import SkipValidation
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.kernel.keys import Keyring
@@ -44,23 +45,35 @@ class HeldMailer:
         self._held.clear()
 
 
+# Markers for handler signatures: `async def handler(session: Db, now: Now) -> ...`.
+Db = NamedDependency[AsyncSession]
+Now = NamedDependency[datetime]
+MailPort = NamedDependency[SkipValidation[Mailer]]
+ShellValues = NamedDependency[Shell]
+Keys = NamedDependency[Keyring]
+Pepper = NamedDependency[bytes]
+ThrottlePort = NamedDependency[SkipValidation[Throttle]]
+
+
 def provide_shell(request: AnyRequest) -> Shell:
     """The values of the composition root."""
     shell: Shell = request.app.state["shell"]
     return shell
 
 
-def provide_now(shell: Shell) -> datetime:
+def provide_now(shell: ShellValues) -> datetime:
     """The instant of this request, UTC."""
     return shell.clock.now()
 
 
-def provide_mailer(shell: Shell) -> HeldMailer:
+def provide_mailer(shell: ShellValues) -> HeldMailer:
     """A mailer that waits for the commit."""
     return HeldMailer(shell.mailer)
 
 
-async def provide_session(shell: Shell, mailer: HeldMailer) -> AsyncIterator[AsyncSession]:
+async def provide_session(
+    shell: ShellValues, mailer: NamedDependency[SkipValidation[HeldMailer]]
+) -> AsyncIterator[AsyncSession]:
     """One transaction; commits when the handler has returned and its answer is rendered."""
     async with shell.sessions() as session:
         try:
@@ -72,17 +85,17 @@ async def provide_session(shell: Shell, mailer: HeldMailer) -> AsyncIterator[Asy
     await mailer.deliver()
 
 
-def provide_throttle(shell: Shell) -> Throttle:
+def provide_throttle(shell: ShellValues) -> Throttle:
     """The throttle port."""
     return shell.throttle
 
 
-def provide_pepper(shell: Shell) -> bytes:
+def provide_pepper(shell: ShellValues) -> bytes:
     """Key of the HMAC under which Credential secrets are stored."""
     return shell.pepper
 
 
-def provide_keyring(shell: Shell) -> Keyring:
+def provide_keyring(shell: ShellValues) -> Keyring:
     """Keys of this installation."""
     return shell.keyring
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from litestar import Router
-from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template.config import TemplateConfig
 from litestar.types import BeforeMessageSendHookHandler
 

@@ -1,6 +1,6 @@
 """second factor, personal tokens, password resets, notices of a session
 
-Revises: 20261122_oauth_01
+Revises: 20261122_r1
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 import portal.kernel.database
 
 revision = "20261122_users_01"
-down_revision = "20261122_oauth_01"
+down_revision = "20261122_r1"
 branch_labels = None
 depends_on = None
 

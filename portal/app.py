@@ -1,0 +1,167 @@
+"""The composition root: everything concrete is chosen here, and only here."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Litestar
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from portal import exchanges
+from portal.exchanges import Exchange
+from portal.gateway.access import CachedDirectory
+from portal.gateway.admission import Admission
+from portal.gateway.api import Gateway, front
+from portal.gateway.leases import Leases
+from portal.gateway.metering import ListMeter
+from portal.gateway.protection import MemoryRateLimiter
+from portal.gateway.queries import reader
+from portal.gateway.upstream import InProcessUpstream, Upstream
+from portal.kernel.clock import Clock, SystemClock
+from portal.kernel.database import SessionMaker, create_engine, session_maker
+from portal.kernel.keys import load_keyring
+from portal.kernel.lifespan import AsgiApp, running
+from portal.kernel.mail import ConsoleMailer, Mailer
+from portal.kernel.migrations import upgrade
+from portal.kernel.smtp import SmtpMailer, parse
+from portal.oauth import api as oauth_api
+from portal.oauth.service import OAuth
+from portal.settings import Settings
+from portal.usage.quota import DatabaseQuotaStore
+from portal.users import api as users_api
+from portal.users import dependencies as users_dependencies
+from portal.users import pages as users_pages
+from portal.users.authentication import AuthenticationMiddleware
+from portal.web.documentation import Documentation
+from portal.web.health import health_routes
+from portal.web.navigation import Navigation
+from portal.web.plugin import configure
+from portal.web.shell import Shell
+
+
+@dataclass(frozen=True, slots=True)
+class Gozar:
+    """A composed installation. `asgi` is what a server serves; the rest is for the command line and for tests."""
+
+    asgi: AsgiApp
+    litestar: Litestar
+    engine: AsyncEngine
+    sessions: SessionMaker
+    shell: Shell
+    oauth: OAuth
+    exchanges: dict[str, Exchange]
+    gateway: Gateway
+
+
+def choose_mailer(settings: Settings) -> Mailer:
+    """SMTP when a server is set, else the log."""
+    return SmtpMailer(parse(settings.smtp_url)) if settings.smtp_url else ConsoleMailer()
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer | None = None) -> Gozar:
+    """Compose an installation; nothing is opened or started before its lifespan begins."""
+    clock = clock or SystemClock()
+    engine = create_engine(settings.portal_database_url)
+    sessions = session_maker(engine)
+    keyring = load_keyring(settings.data_dir / "keys")
+    oauth = OAuth(
+        public_url=settings.public_url, keys_dir=settings.data_dir / "keys", engine=engine, maker=sessions, clock=clock
+    )
+    shell = Shell(
+        sessions=sessions,
+        clock=clock,
+        mailer=mailer or choose_mailer(settings),
+        keyring=keyring,
+        pepper=oauth.pepper,
+        public_url=settings.public_url,
+        navigation=Navigation(()),
+    )
+    found = exchanges.build(settings, clock, oauth.jwks, oauth.tokens.mint_admin)
+    leases = Leases(DatabaseQuotaStore(sessions), now=clock.now, ticks=time.monotonic_ns)
+    gateway = build_gateway(oauth, sessions, clock, found, leases)
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(engine.dispose)
+            await upgrade(engine)
+            await oauth.start()
+            stack.push_async_callback(oauth.stop)
+            for exchange in found.values():
+                stack.push_async_callback(exchange.control.aclose)
+                if exchange.app is not None:
+                    await stack.enter_async_context(running(exchange.app, f"{exchange.environment} exchange"))
+            stack.push_async_callback(leases.close)
+            yield
+
+    parts = configure(shell)
+    litestar = Litestar(
+        route_handlers=[
+            *parts.routes,
+            *health_routes({"database": lambda: check_database(engine)}),
+            Documentation(settings.docs_dir).route(),
+            *oauth_api.routes(oauth),
+            *rooms(),
+        ],
+        middleware=[AuthenticationMiddleware],
+        dependencies={**parts.dependencies, **users_dependencies.DEPENDENCIES},
+        exception_handlers=parts.exception_handlers,
+        template_config=parts.template_config,
+        before_send=parts.before_send,
+        state=parts.state,
+        lifespan=[lifespan],
+        openapi_config=OpenAPIConfig(
+            title="Gozar portal API",
+            version="1",
+            path="/api/v1",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            use_handler_docstrings=True,
+        ),
+    )
+    asgi: Any = litestar
+    return Gozar(front(gateway, asgi), litestar, engine, sessions, shell, oauth, found, gateway)
+
+
+def rooms() -> Sequence[Any]:
+    """Routes of every room, pages and JSON."""
+    return [*users_api.routes, *users_pages.routes]
+
+
+def build_gateway(
+    oauth: OAuth, sessions: SessionMaker, clock: Clock, found: dict[str, Exchange], leases: Leases
+) -> Gateway:
+    """The gateway over both exchanges."""
+    directory = CachedDirectory(reader(sessions), time.monotonic_ns)
+    admission = Admission(
+        tokens=oauth.tokens,
+        directory=directory,
+        limiter=MemoryRateLimiter(time.monotonic_ns),
+        leases=leases,
+        now=clock.now,
+        stale=lambda: oauth.feed.stale,
+    )
+    upstreams: dict[str, Upstream] = {
+        name: InProcessUpstream(exchange.app) for name, exchange in found.items() if exchange.app is not None
+    }
+    return Gateway(
+        admission=admission,
+        exchanges=upstreams,
+        partner=lambda _environment, _url: None,
+        meter=ListMeter(),
+        ticks=time.monotonic_ns,
+        instance=f"{os.getpid():x}",
+    )
+
+
+async def check_database(engine: AsyncEngine) -> None:
+    """Raises when the portal's database does not answer."""
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from portal.gateway import paths, verdicts
 from portal.gateway.admission import Admission
 from portal.gateway.answers import answer
-from portal.gateway.calls import Call
+from portal.gateway.calls import Call, Seen
 from portal.gateway.forwarding import BodyTooLarge, Passage
 from portal.gateway.headers import Headers, forwarded_request
 from portal.gateway.interactions import (
@@ -83,6 +85,9 @@ class Gateway:
         read = _read_fields(scope["headers"])
         call.request_id = read.request_id or call.id
         call.environment = "production" if raw_path.startswith(b"/production/") else "sandbox"
+        if call.environment == "sandbox":
+            call.target = (raw_path[:2048] + (b"?" + query[:2048] if query else b"")).decode("latin-1")
+            call.bodies = Seen(read.content_type)
         refused = self._limits(scope, raw_path, query, read)
         if refused is not None:
             return refused
@@ -118,6 +123,9 @@ class Gateway:
             return verdicts.unavailable("The service behind the gateway is failing", retry_after=error.retry_after)
         if isinstance(error, UpstreamFailed):
             return verdicts.gateway_timeout(str(error)) if error.timed_out else verdicts.bad_gateway(str(error))
+        if isinstance(error, (SQLAlchemyError, OSError)) and not call.forwarded:
+            log.warning("admission could not read its state", exc_info=error)
+            return verdicts.unavailable("The gateway cannot read who may call at the moment")
         log.exception("a call failed", extra={"request_id": call.request_id}, exc_info=error)
         return verdicts.bad_gateway("The service behind the gateway failed")
 
@@ -171,11 +179,13 @@ class Gateway:
         return onward
 
     async def _refuse(self, call: Call, refused: Refused, scope: Scope, send: Send) -> None:
-        call.code, call.status = refused.code, refused.status
+        call.code, call.status, call.detail = refused.code, refused.status, refused.detail
         fhir = b"/fhir/" in (scope.get("raw_path") or scope["path"].encode())[:20]
         extra: Headers = [(b"x-request-id", call.request_id.encode()), *call.limits]
         status, headers, body = answer(refused, fhir=fhir, request_id=call.request_id, extra=extra)
         call.bytes_out = len(body)
+        if call.bodies is not None:
+            call.bodies.answer, call.bodies.answer_type = [body], "application/json"
         await send({"type": "http.response.start", "status": status, "headers": headers})
         self._finish(call)
         await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})
@@ -188,10 +198,11 @@ class Gateway:
 class _Read:
     """The request fields the gateway itself acts on, read in one pass."""
 
-    __slots__ = ("authorization", "length", "request_id", "size")
+    __slots__ = ("authorization", "content_type", "length", "request_id", "size")
 
     def __init__(self) -> None:
         self.authorization: list[bytes] = []
+        self.content_type = ""
         self.length = 0
         self.request_id = ""
         self.size = 0
@@ -206,6 +217,8 @@ def _read_fields(headers: list[tuple[bytes, bytes]]) -> _Read:
         elif name == b"x-request-id":
             if value and len(value) <= 64 and _REQUEST_ID_LETTERS.issuperset(value):
                 read.request_id = value.decode("ascii")
+        elif name == b"content-type":
+            read.content_type = value[:100].decode("latin-1")
         elif name == b"content-length":
             read.length = int(value) if value.isdigit() and len(value) < 16 and not read.length else -1
     return read

@@ -9,6 +9,22 @@ from portal.gateway.headers import Headers
 from portal.gateway.leases import Lease
 from portal.gateway.verdicts import ADMITTED
 
+SEEN_BYTES = 16 * 1024
+"""Bytes noted of each body; the log keeps half of that after redaction."""
+
+
+class Seen:
+    """The first bytes of a sandbox call's request and answer."""
+
+    __slots__ = ("answer", "answer_type", "request", "request_type", "room")
+
+    def __init__(self, request_type: str) -> None:
+        self.request_type = request_type
+        self.answer_type = ""
+        self.request: list[bytes] = []
+        self.answer: list[bytes] = []
+        self.room = [SEEN_BYTES, SEEN_BYTES]
+
 
 @dataclass(slots=True)
 class Call:
@@ -37,6 +53,12 @@ class Call:
     answered: int = 0
     """When the Upstream began to answer."""
     ended: int = 0
+    target: str = ""
+    """Raw path and query; noted in the sandbox only."""
+    detail: str = ""
+    """What the refusal said."""
+    bodies: Seen | None = None
+    """What passed, cut to a bound; noted in the sandbox only."""
     bytes_in: int = 0
     bytes_out: int = 0
     limits: Headers = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from portal.gateway import verdicts
 from portal.gateway.calls import Call
@@ -44,7 +44,12 @@ class Passage:
         """The client's next message; raises `BodyTooLarge` once the body has passed its limit."""
         message = await self._receive()
         if message["type"] == "http.request":
-            self.call.bytes_in += len(message.get("body", b""))
+            body = message.get("body", b"")
+            self.call.bytes_in += len(body)
+            seen = self.call.bodies
+            if seen is not None and body and seen.room[0] > 0:
+                seen.request.append(body[: seen.room[0]])
+                seen.room[0] -= len(body)
             if self.call.bytes_in > self._limit:
                 self.refused = verdicts.too_large(self._limit)
                 raise BodyTooLarge
@@ -59,6 +64,8 @@ class Passage:
             self.started = True
             call.answered = self._ticks()
             call.status = message["status"]
+            if call.bodies is not None:
+                call.bodies.answer_type = _content_type(message.get("headers", ()))
             extra = [(b"x-request-id", call.request_id.encode()), *call.limits]
             message = {
                 "type": "http.response.start",
@@ -66,7 +73,12 @@ class Passage:
                 "headers": returned_response(message.get("headers", ()), extra=extra),
             }
         elif message["type"] == "http.response.body":
-            call.bytes_out += len(message.get("body", b""))
+            body = message.get("body", b"")
+            call.bytes_out += len(body)
+            seen = call.bodies
+            if seen is not None and seen.room[1] > 0:
+                seen.answer.append(body[: seen.room[1]])
+                seen.room[1] -= len(body)
             if not message.get("more_body", False) and not call.ended:
                 # Before the last byte: whoever has the whole answer is in the ledger, also if this process is killed now.
                 self._finish(call)
@@ -78,3 +90,10 @@ class Passage:
             self.call.status = CLIENT_CLOSED
         self.call.code = "broken-off"
         self._finish(self.call)
+
+
+def _content_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name.lower() == b"content-type":
+            return value.decode("latin-1")
+    return ""

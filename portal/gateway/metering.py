@@ -1,10 +1,32 @@
-"""Counting calls off the hot path: a call's record is put in memory and written in batches."""
+"""Counting calls off the hot path: a line in the journal at once, ledger and request log in batches."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Protocol
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from portal.gateway.calls import Call
+from portal.gateway.journal import Journal
+from portal.gateway.metrics import Metrics
+from portal.gateway.verdicts import ADMITTED, QUOTA_EXCEEDED
+from portal.kernel.database import SessionMaker, transaction
+from portal.traffic import service as traffic
+from portal.traffic.entries import Entry, decode_all, encode
+from portal.traffic.service import Bodies
+from portal.usage import service as usage
+from portal.usage.service import Consumption
+
+log = logging.getLogger(__name__)
+
+BODIES_PER_CLIENT = 20
+"""Bodies kept of one client's calls between two flushes; the records themselves are kept of every call."""
+HOUR_US = 3_600_000_000
 
 
 class Meter(Protocol):
@@ -23,3 +45,145 @@ class ListMeter:
 
     def count(self, call: Call) -> None:
         self.calls.append(call)
+
+
+class JournalMeter:
+    """Meter of one worker: `count` appends to the journal, `flush` moves closed journals into the database, each once."""
+
+    def __init__(
+        self, journal: Journal, maker: SessionMaker, *, now: Callable[[], datetime], metrics: Metrics | None = None
+    ) -> None:
+        self._journal = journal
+        self._maker = maker
+        self._now = now
+        self._metrics = metrics or Metrics()
+        self._bodies: dict[str, Bodies] = {}
+        self._kept: dict[str, int] = {}
+        self._flushing = asyncio.Lock()
+
+    def count(self, call: Call) -> None:
+        self._metrics.count(call)
+        access = call.access
+        if access is None:
+            return  # nobody's call: counted above, but no App's log or bill to write it in
+        entry = entry_of(call, int(self._now().timestamp() * 1_000_000))
+        try:
+            self._journal.append(encode(entry))
+        except OSError:
+            self._metrics.journal_errors += 1
+            log.exception("a call could not be journalled", extra={"request_id": call.request_id})
+            return
+        seen = call.bodies
+        if seen is not None and self._kept.get(access.client_id, 0) < BODIES_PER_CLIENT:
+            self._kept[access.client_id] = self._kept.get(access.client_id, 0) + 1
+            self._bodies[call.id] = Bodies(
+                b"".join(seen.request), seen.request_type, b"".join(seen.answer), seen.answer_type
+            )
+
+    def recover(self) -> int:
+        """Take over the journals of workers that died; returns how many. `flush` writes them."""
+        return self._journal.adopt()
+
+    async def flush(self) -> int:
+        """Write what has been counted so far; returns the number of calls written. Raises SQLAlchemyError when it cannot."""
+        async with self._flushing:
+            bodies, self._bodies, self._kept = self._bodies, {}, {}
+            self._journal.cut()
+            written = 0
+            for batch, text in self._journal.ready():
+                entries = decode_all(text)
+                await self._write(batch, entries, bodies)
+                self._journal.done(batch)
+                written += len(entries)
+            return written
+
+    async def _write(self, batch: str, entries: list[Entry], bodies: dict[str, Bodies]) -> None:
+        if not entries:
+            return
+        async with transaction(self._maker) as session:
+            if await usage.record(session, batch=batch, sums=sums(entries), now=self._now()):
+                kept = [(entry.id, entry.at_us, bodies[entry.id]) for entry in entries if entry.id in bodies]
+                await traffic.write(session, entries, kept)
+
+    async def run(self, interval: float = 0.5) -> None:
+        """Flush for ever; a database that does not answer is tried again, and the journals wait."""
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                await self.flush()
+            except (SQLAlchemyError, OSError):
+                self._metrics.flush_errors += 1
+                log.warning("calls could not be written; they wait in the journal", exc_info=True)
+
+    async def close(self) -> None:
+        """Write the rest, if the database takes it, and let go of the journal."""
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await self.flush()
+        self._journal.close()
+
+
+def entry_of(call: Call, at_us: int) -> Entry:
+    """The journal line of an ended call."""
+    access, terms = call.access, call.terms
+    duration = (call.ended - call.started) // 1000
+    upstream = (call.answered - call.forwarded) // 1000 if call.answered else 0
+    return Entry(
+        id=call.id,
+        request_id=call.request_id,
+        at_us=at_us - duration,
+        environment=call.environment,
+        company_id=access.company_id if access else "",
+        app_id=access.app_id if access else "",
+        client_id=access.client_id if access else "",
+        product_id=call.product,
+        subscription_id=terms.subscription_id if terms else "",
+        method=call.method,
+        template=call.template,
+        interaction=call.interaction,
+        target=call.target if call.environment == "sandbox" else "",
+        status=call.status,
+        code=call.code,
+        detail=call.detail,
+        violated=", ".join(call.violated),
+        shadowed=", ".join(call.shadowed),
+        limits=call.limits[1][1].decode() if call.limits else "",
+        gateway_us=((call.forwarded or call.ended) - call.started) // 1000,
+        upstream_us=upstream,
+        duration_us=duration,
+        bytes_in=call.bytes_in,
+        bytes_out=call.bytes_out,
+        charged=call.lease is not None,
+    )
+
+
+def sums(entries: Iterable[Entry]) -> list[Consumption]:
+    """Entries summed by client, Product and hour, in the order of their first appearance."""
+    found: dict[tuple[str, str, str, int], Consumption] = {}
+    for entry in entries:
+        hour = entry.at_us // HOUR_US
+        key = (entry.client_id, entry.product_id, entry.subscription_id, hour)
+        one = found.get(key)
+        if one is None:
+            one = found[key] = Consumption(
+                entry.environment,
+                entry.company_id,
+                entry.app_id,
+                entry.client_id,
+                entry.product_id,
+                entry.subscription_id,
+                datetime.fromtimestamp(hour * 3600, UTC),
+            )
+        one.charged += entry.charged
+        if entry.upstream_us or entry.code == ADMITTED:
+            one.admitted += 1
+            one.failed += entry.status >= 500
+        elif entry.code == QUOTA_EXCEEDED:
+            one.limited += 1
+        elif entry.status >= 500:
+            one.failed += 1
+        else:
+            one.refused += 1
+        one.bytes_in += entry.bytes_in
+        one.bytes_out += entry.bytes_out
+        one.duration_us += entry.duration_us
+    return list(found.values())

@@ -40,6 +40,15 @@ class UsageRecord(Base):
     recorded_at: Mapped[datetime]
 
 
+class UsageBatch(Base):
+    """A batch that has been recorded; its primary key is what makes recording it again change nothing."""
+
+    __tablename__ = "usage_batches"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    recorded_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class UsageHour(Base):
     """Sums of one App's calls to one Product in one hour (UTC), refusals included; a convenience, never an invoice's source."""
 

@@ -1,0 +1,124 @@
+"""The gateway of one worker, put together: the composition root gives it ports and gets `gateway`, `start`, `stop`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.gateway.access import CachedDirectory
+from portal.gateway.admission import Admission
+from portal.gateway.api import Gateway
+from portal.gateway.journal import Journal
+from portal.gateway.leases import Leases
+from portal.gateway.metering import JournalMeter
+from portal.gateway.metrics import Metrics
+from portal.gateway.protection import MemoryRateLimiter, RateLimiter
+from portal.gateway.queries import reader
+from portal.gateway.tokens import TokenVerifier
+from portal.gateway.upstream import Upstream
+from portal.kernel.clock import Clock
+from portal.kernel.database import SessionMaker, transaction
+from portal.oauth.feed import Event, Feed
+from portal.traffic import service as traffic
+from portal.usage import service as usage
+from portal.usage.quota import DatabaseQuotaStore, QuotaStore
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.5
+RETENTION_SECONDS = 3600.0
+
+
+class Runtime:
+    """One worker's gateway. `gateway` is the ASGI application; `meter.flush()` writes what has been counted so far."""
+
+    def __init__(
+        self,
+        *,
+        maker: SessionMaker,
+        tokens: TokenVerifier,
+        feed: Feed,
+        clock: Clock,
+        exchanges: Mapping[str, Upstream],
+        data_dir: Path,
+        limiter: RateLimiter | None = None,
+        quota: QuotaStore | None = None,
+        partner: Callable[[str, str], Upstream | None] = lambda environment, url: None,
+        ticks: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._maker = maker
+        self._feed = feed
+        self._clock = clock
+        self._exchanges = exchanges
+        self._tasks: list[asyncio.Task[None]] = []
+        self.metrics = Metrics()
+        self.directory = CachedDirectory(reader(maker), ticks)
+        self.leases = Leases(quota or DatabaseQuotaStore(maker), now=clock.now, ticks=ticks)
+        self.meter = JournalMeter(Journal(data_dir / "journal"), maker, now=clock.now, metrics=self.metrics)
+        self.gateway = Gateway(
+            admission=Admission(
+                tokens=tokens,
+                directory=self.directory,
+                limiter=limiter or MemoryRateLimiter(ticks),
+                leases=self.leases,
+                now=clock.now,
+                stale=lambda: feed.stale,
+            ),
+            exchanges=exchanges,
+            partner=partner,
+            meter=self.meter,
+            ticks=ticks,
+            instance=secrets.token_hex(5),
+        )
+        self._unsubscribe = feed.subscribe(self._hear)
+
+    async def start(self) -> None:
+        """Take over journals of workers that died, then flush, return idle Quota and forget old records until `stop`."""
+        self.meter.recover()
+        self._tasks = [
+            asyncio.create_task(self.meter.run(FLUSH_SECONDS), name="gateway metering"),
+            asyncio.create_task(self._every(FLUSH_SECONDS, self.leases.return_idle), name="gateway quota"),
+            asyncio.create_task(self._every(RETENTION_SECONDS, self.forget), name="gateway retention"),
+        ]
+
+    async def stop(self) -> None:
+        """Write everything, give Quota back, close the Upstreams."""
+        self._unsubscribe()
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._tasks = []
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await self.leases.close()
+        await self.meter.close()
+        for upstream in self._exchanges.values():
+            await upstream.close()
+
+    async def forget(self) -> None:
+        """Delete what has been kept long enough."""
+        async with transaction(self._maker) as session:
+            await traffic.forget(session, now=self._clock.now())
+            await usage.forget(session, now=self._clock.now())
+
+    def _hear(self, event: Event) -> None:
+        """Forget what a change makes untrue: one client, or everything where the change may touch many."""
+        if event.kind in ("app", "subscription"):
+            self.directory.invalidate("" if event.key == "*" else event.key)
+        elif event.kind in ("apps", "company", "plan", "product", "environment"):
+            self.directory.invalidate()
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except (SQLAlchemyError, OSError):
+                log.warning("a periodic job of the gateway failed; it will be tried again", exc_info=True)

@@ -38,6 +38,8 @@ class Terms:
     per_minute: int
     quota: int
     quota_period: QuotaPeriod
+    suspended: bool = False
+    """Whether the Product is cut for everybody."""
     key: str = ""
     limits: Limits = field(init=False)
     policy: str = field(init=False)
@@ -71,6 +73,8 @@ class Access:
     scopes: frozenset[str]
     masks: Mapping[str, int]
     terms: tuple[Terms, ...]
+    cut: frozenset[str] = frozenset()
+    """Scopes cut for everybody; `masks` and the Terms already lack them."""
     read_at: int = 0
     _governing: dict[tuple[str, int], Terms | None] = field(default_factory=dict)
 
@@ -110,8 +114,8 @@ class Directory(Protocol):
 class CachedDirectory:
     """Keeps what `read` (the portal's database) says for `max_age` nanoseconds.
 
-    `invalidate` drops entries at once when a change is announced; without announcements `max_age` bounds how late a suspension,
-    a Plan change or a withdrawn scope acts.
+    `invalidate` drops entries at once when the feed announces a change, which is how a suspension, a Plan change or a withdrawn scope
+    acts within a second; `max_age` only bounds how late an unannounced edit (SQL typed by hand) acts.
     """
 
     def __init__(
@@ -119,7 +123,7 @@ class CachedDirectory:
         read: Callable[[str, str], Awaitable[Access | None]],
         ticks: Callable[[], int],
         *,
-        max_age: int = 700_000_000,
+        max_age: int = 5_000_000_000,
     ) -> None:
         self._read = read
         self._ticks = ticks

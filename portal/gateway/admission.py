@@ -73,6 +73,10 @@ class Admission:
         if terms is not None:
             call.terms = terms
             call.product = terms.product_id
+            if terms.suspended:
+                return verdicts.forbidden(
+                    "product-suspended", "The Product is suspended", f"No App may call {terms.product_id} at present"
+                )
         refused = _scope(call, claims, access, terms, interaction)
         if refused is not None:
             return refused
@@ -194,13 +198,24 @@ def _scope(call: Call, claims: Claims, access: Access, terms: Terms | None, inte
         if terms is None:
             return None
         wanted = terms.product_scopes
+        if not wanted and access.cut:
+            return _scope_suspended()
         if not wanted or (wanted.intersection(claims.scopes) and wanted.intersection(access.scopes)):
             return None
         needed = " ".join(sorted(wanted))
     else:
         kind, letters = interaction.kind, interaction.needed
-        held = (scopes.granted(claims.scopes), access.masks, *((terms.masks,) if terms else ()))
+        token = claims.scopes if not access.cut else tuple(one for one in claims.scopes if one not in access.cut)
+        held = (scopes.granted(token), access.masks, *((terms.masks,) if terms else ()))
         if all(scopes.covers(masks, kind, letters) for masks in held):
             return None
+        if access.cut and scopes.covers(scopes.granted(access.cut), kind, letters):
+            return verdicts.forbidden(
+                "scope-suspended", "The scope is suspended", "No App may use this scope at present"
+            )
         needed = scopes.spelled(kind, letters)
     return verdicts.insufficient_scope(call.environment, needed, f"this call needs a scope such as {needed}")
+
+
+def _scope_suspended() -> Refused:
+    return verdicts.forbidden("scope-suspended", "The scope is suspended", "No App may use this scope at present")

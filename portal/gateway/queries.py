@@ -1,4 +1,4 @@
-"""The reads behind admission: one client's standing and terms, in three statements."""
+"""The reads behind admission: one client's standing and terms, in a few statements."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ async def read_access(session: AsyncSession, *, environment: str, client_id: str
     if row is None:
         return None
     presence: AppEnvironment = row[0]
+    cut = frozenset(await session.scalars(select(ProductScope.scope).where(ProductScope.suspended).distinct()))
     return Access(
         client_id=client_id,
         environment=environment,
@@ -54,16 +55,19 @@ async def read_access(session: AsyncSession, *, environment: str, client_id: str
         reason=row.status_reason,
         epoch=presence.epoch,
         scopes=frozenset(presence.scopes),
-        masks=scopes.granted(frozenset(presence.scopes)),
-        terms=await read_terms(session, environment=environment, client_id=client_id),
+        masks=scopes.granted(frozenset(presence.scopes) - cut),
+        terms=await read_terms(session, environment=environment, client_id=client_id, cut=cut),
+        cut=cut,
     )
 
 
-async def read_terms(session: AsyncSession, *, environment: str, client_id: str) -> tuple[Terms, ...]:
-    """Terms of the client's running Subscriptions in the order of the catalogue."""
+async def read_terms(
+    session: AsyncSession, *, environment: str, client_id: str, cut: frozenset[str]
+) -> tuple[Terms, ...]:
+    """Terms, without the scopes in `cut`, of the client's running Subscriptions in the order of the catalogue."""
     rows = (
         await session.execute(
-            select(Subscription, Plan, Product.upstream)
+            select(Subscription, Plan, Product)
             .join(Plan, Plan.id == Subscription.plan_id)
             .join(Product, Product.id == Subscription.product_id)
             .where(
@@ -82,12 +86,12 @@ async def read_terms(session: AsyncSession, *, environment: str, client_id: str)
         ):
             brought[product_id].add(scope)
     return tuple(
-        _terms(subscription, plan, upstream, frozenset(brought[subscription.product_id]))
-        for subscription, plan, upstream in rows
+        _terms(subscription, plan, product, frozenset(brought[subscription.product_id]) - cut)
+        for subscription, plan, product in rows
     )
 
 
-def _terms(subscription: Subscription, plan: Plan, upstream: str, brought: frozenset[str]) -> Terms:
+def _terms(subscription: Subscription, plan: Plan, product: Product, brought: frozenset[str]) -> Terms:
     def chosen(override: int | None, planned: int) -> int:
         return max(0, planned if override is None else override)
 
@@ -97,7 +101,8 @@ def _terms(subscription: Subscription, plan: Plan, upstream: str, brought: froze
         product_id=subscription.product_id,
         masks=scopes.granted(brought),
         product_scopes=brought,
-        upstream=upstream,
+        upstream=product.upstream,
+        suspended=product.suspended,
         per_second=chosen(subscription.per_second, plan.per_second),
         per_minute=chosen(subscription.per_minute, plan.per_minute),
         quota=chosen(subscription.quota, plan.quota),

@@ -25,6 +25,7 @@ from portal.gateway.tokens import TokenVerifier
 from portal.gateway.upstream import Upstream
 from portal.kernel.clock import Clock
 from portal.kernel.database import SessionMaker, transaction
+from portal.oauth import watch
 from portal.oauth.feed import Event, Feed
 from portal.traffic import service as traffic
 from portal.usage import service as usage
@@ -77,6 +78,8 @@ class Runtime:
             ticks=ticks,
             instance=secrets.token_hex(5),
         )
+        # Whatever edits an App, a Plan or a Company announces it, because this module watches every session.
+        self.watched = frozenset(watch.KINDS)
         self._unsubscribe = feed.subscribe(self._hear)
 
     async def start(self) -> None:

@@ -1,13 +1,13 @@
-"""What the gateway needs of an access token, and of whoever verifies it."""
+"""What the gateway needs of an access token, and of whoever verifies it: `portal.oauth.tokens.AccessTokens`, or a test's twin."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Protocol
 
+from portal.oauth.tokens import TokenRefused
 
-class TokenRefused(Exception):
-    """The token gives no access; the message may be shown to the caller."""
+__all__ = ["Claims", "TokenRefused", "TokenVerifier"]
 
 
 class Claims(Protocol):

@@ -1,0 +1,1 @@
+"""One file per concern; each check judges one Requirement and nothing else."""

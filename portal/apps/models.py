@@ -49,6 +49,7 @@ class AppEnvironment(Base):
     """An App's presence in one Environment: its client id, Tenant, granted scopes.
 
     `epoch` rises at every status, scope or plan change; a token of an older epoch is judged by the database again, not by the cache.
+    Until `recording_until` the gateway notes whole sandbox calls, for a conformance run.
     """
 
     __tablename__ = "app_environments"
@@ -61,6 +62,7 @@ class AppEnvironment(Base):
     scopes: Mapped[list[str]]
     epoch: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime]
+    recording_until: Mapped[datetime | None]
 
 
 class Credential(Base):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -67,3 +68,43 @@ class Invitation(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     accepted_at: Mapped[datetime | None]
+
+
+class ProofKind(StrEnum):
+    """What a Company proves about itself. The first three are judged by a reviewer, the rest by Gozar."""
+
+    IDENTITY = "identity"
+    CERTIFICATE = "certificate"
+    OFFICER = "officer"
+    DOMAIN = "domain"
+    KEY = "key"
+
+
+class ProofStatus(StrEnum):
+    """`pending` waits for a reviewer or for the proof to appear."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+class CompanyProof(Base):
+    """One proof of a Company. `subject` is the domain, certificate number, officer's name or key thumbprint it is about."""
+
+    __tablename__ = "company_proofs"
+    __table_args__ = (UniqueConstraint("company_id", "kind", "subject"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"), index=True)
+    kind: Mapped[ProofKind] = mapped_column(String(16))
+    subject: Mapped[str] = mapped_column(String(255))
+    status: Mapped[ProofStatus] = mapped_column(String(16), default=ProofStatus.PENDING)
+    details: Mapped[dict[str, Any]]
+    challenge: Mapped[str] = mapped_column(String(64), default="")
+    submitted_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    submitted_at: Mapped[datetime]
+    decided_by: Mapped[str] = mapped_column(String(64), default="")
+    decided_at: Mapped[datetime | None]
+    reason: Mapped[str] = mapped_column(String(500), default="")
+    expires_at: Mapped[datetime | None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -75,6 +76,7 @@ class Access:
     terms: tuple[Terms, ...]
     cut: frozenset[str] = frozenset()
     """Scopes cut for everybody; `masks` and the Terms already lack them."""
+    recording_until: datetime | None = None
     read_at: int = 0
     _governing: dict[tuple[str, int], Terms | None] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from portal.apps.models import AccessStatus
 from portal.companies.models import CompanyStatus
 from portal.gateway import scopes, verdicts
 from portal.gateway.access import LIMITED_SHARE, Access, Directory, Terms
-from portal.gateway.calls import Call
+from portal.gateway.calls import Call, Witness
 from portal.gateway.headers import Headers
 from portal.gateway.interactions import PARTNER_READ, PARTNER_WRITE, Interaction
 from portal.gateway.leases import Lease, Leases
@@ -66,6 +66,8 @@ class Admission:
                 call.environment, "the App of this token no longer exists", error="invalid_token"
             )
         call.access = access
+        if access.recording_until is not None and self._now() < access.recording_until:
+            call.witness = Witness(claims.jti)
         refused = standing(access, interaction)
         if refused is not None:
             return refused

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal.gateway import paths, verdicts
 from portal.gateway.admission import Admission
 from portal.gateway.answers import answer
-from portal.gateway.calls import Call, Seen
+from portal.gateway.calls import WITNESSED_BYTES, Call, Seen, witnessed_fields
 from portal.gateway.forwarding import BodyTooLarge, Passage
 from portal.gateway.headers import Headers, forwarded_request
 from portal.gateway.interactions import (
@@ -104,6 +104,10 @@ class Gateway:
             return verdicts.method_not_allowed(wrong.allow)
         if not asked.public:
             refused = await self._admission.admit(call, read.authorization, asked, product=target.product)
+            if call.witness is not None:
+                call.witness.sent = witnessed_fields(scope["headers"])
+                if call.bodies is not None:
+                    call.bodies.room = [WITNESSED_BYTES, WITNESSED_BYTES]
             if refused is not None:
                 return refused
         upstream = self._upstream(call, target)
@@ -186,6 +190,8 @@ class Gateway:
         call.bytes_out = len(body)
         if call.bodies is not None:
             call.bodies.answer, call.bodies.answer_type = [body], "application/json"
+        if call.witness is not None:
+            call.witness.answered = witnessed_fields(headers)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         self._finish(call)
         await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from portal.gateway.access import Access, Terms
@@ -24,6 +25,36 @@ class Seen:
         self.request: list[bytes] = []
         self.answer: list[bytes] = []
         self.room = [SEEN_BYTES, SEEN_BYTES]
+
+
+WITNESSED_BYTES = 256 * 1024
+"""Bytes noted of each body while a conformance run records the App."""
+WITNESSED_FIELDS = frozenset(
+    (
+        b"accept", b"content-type", b"user-agent", b"x-request-id", b"if-match", b"if-none-match", b"if-none-exist",
+        b"if-modified-since", b"prefer", b"retry-after", b"etag", b"location", b"last-modified",
+    )
+)  # fmt: skip
+
+
+def witnessed_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The header fields that conformance checks look at, lower-cased; none of them carries a credential."""
+    return {
+        name.lower().decode("latin-1"): value[:500].decode("latin-1")
+        for name, value in headers
+        if name.lower() in WITNESSED_FIELDS
+    }
+
+
+class Witness:
+    """What a conformance run needs of a call beyond its record: the token's id and header fields. Its bodies are kept whole."""
+
+    __slots__ = ("answered", "sent", "token")
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.sent: dict[str, str] = {}
+        self.answered: dict[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -57,6 +88,8 @@ class Call:
     """Raw path and query; noted in the sandbox only."""
     detail: str = ""
     """What the refusal said."""
+    witness: Witness | None = None
+    """Noted only while a conformance run records the App."""
     bodies: Seen | None = None
     """What passed, cut to a bound; noted in the sandbox only."""
     bytes_in: int = 0

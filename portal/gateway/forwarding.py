@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from portal.gateway import verdicts
-from portal.gateway.calls import Call
+from portal.gateway.calls import Call, witnessed_fields
 from portal.gateway.headers import returned_response
 from portal.gateway.upstream import Message, Receive, Send
 from portal.gateway.verdicts import Refused
@@ -66,6 +66,8 @@ class Passage:
             call.status = message["status"]
             if call.bodies is not None:
                 call.bodies.answer_type = _content_type(message.get("headers", ()))
+            if call.witness is not None:
+                call.witness.answered = witnessed_fields(message.get("headers", ()))
             extra = [(b"x-request-id", call.request_id.encode()), *call.limits]
             message = {
                 "type": "http.response.start",

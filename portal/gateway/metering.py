@@ -18,7 +18,7 @@ from portal.gateway.verdicts import ADMITTED, QUOTA_EXCEEDED
 from portal.kernel.database import SessionMaker, transaction
 from portal.traffic import service as traffic
 from portal.traffic.entries import Entry, decode_all, encode
-from portal.traffic.service import Bodies
+from portal.traffic.service import Bodies, Witnessed
 from portal.usage import service as usage
 from portal.usage.service import Consumption
 
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 BODIES_PER_CLIENT = 20
 """Bodies kept of one client's calls between two flushes; the records themselves are kept of every call."""
+WITNESSED_CALLS = 2000
+"""Calls of conformance runs noted whole between two flushes."""
 HOUR_US = 3_600_000_000
 
 
@@ -59,6 +61,7 @@ class JournalMeter:
         self._metrics = metrics or Metrics()
         self._bodies: dict[str, Bodies] = {}
         self._kept: dict[str, int] = {}
+        self._witnessed: dict[str, Witnessed] = {}
         self._flushing = asyncio.Lock()
 
     def count(self, call: Call) -> None:
@@ -74,6 +77,13 @@ class JournalMeter:
             log.exception("a call could not be journalled", extra={"request_id": call.request_id})
             return
         seen = call.bodies
+        if call.witness is not None and seen is not None and len(self._witnessed) < WITNESSED_CALLS:
+            self._witnessed[call.id] = Witnessed(
+                call.witness.token,
+                call.witness.sent,
+                call.witness.answered,
+                Bodies(b"".join(seen.request), seen.request_type, b"".join(seen.answer), seen.answer_type),
+            )
         if seen is not None and self._kept.get(access.client_id, 0) < BODIES_PER_CLIENT:
             self._kept[access.client_id] = self._kept.get(access.client_id, 0) + 1
             self._bodies[call.id] = Bodies(
@@ -88,22 +98,26 @@ class JournalMeter:
         """Write what has been counted so far; returns the number of calls written. Raises SQLAlchemyError when it cannot."""
         async with self._flushing:
             bodies, self._bodies, self._kept = self._bodies, {}, {}
+            witnessed, self._witnessed = self._witnessed, {}
             self._journal.cut()
             written = 0
             for batch, text in self._journal.ready():
                 entries = decode_all(text)
-                await self._write(batch, entries, bodies)
+                await self._write(batch, entries, bodies, witnessed)
                 self._journal.done(batch)
                 written += len(entries)
             return written
 
-    async def _write(self, batch: str, entries: list[Entry], bodies: dict[str, Bodies]) -> None:
+    async def _write(
+        self, batch: str, entries: list[Entry], bodies: dict[str, Bodies], witnessed: dict[str, Witnessed]
+    ) -> None:
         if not entries:
             return
         async with transaction(self._maker) as session:
             if await usage.record(session, batch=batch, sums=sums(entries), now=self._now()):
                 kept = [(entry.id, entry.at_us, bodies[entry.id]) for entry in entries if entry.id in bodies]
                 await traffic.write(session, entries, kept)
+                await traffic.witness(session, [(e.id, e.at_us, witnessed[e.id]) for e in entries if e.id in witnessed])
 
     async def run(self, interval: float = 0.5) -> None:
         """Flush for ever; a database that does not answer is tried again, and the journals wait."""

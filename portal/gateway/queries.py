@@ -54,6 +54,7 @@ async def read_access(session: AsyncSession, *, environment: str, client_id: str
         company_status=row.company_status,
         reason=row.status_reason,
         epoch=presence.epoch,
+        recording_until=presence.recording_until,
         scopes=frozenset(presence.scopes),
         masks=scopes.granted(frozenset(presence.scopes) - cut),
         terms=await read_terms(session, environment=environment, client_id=client_id, cut=cut),

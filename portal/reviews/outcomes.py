@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+import portal.oauth.watch  # noqa: F401 -- it announces every change of an App, Company or Subscription
 from portal.apps.models import App, AppEnvironment, RedirectUri
 from portal.kernel.errors import Invalid
 from portal.kernel.ids import new_id
-from portal.oauth.feed import publish
 from portal.products.models import Plan
 from portal.reviews import limits, policy, snapshot
 from portal.reviews.models import Decision, RequestKind, ReviewRequest, ScopeDecision
@@ -96,7 +96,6 @@ async def _client(session: AsyncSession, request: ReviewRequest, scopes: list[st
         found.scopes = scopes
         found.epoch += 1
     await session.flush()
-    await publish(session, "app", found.client_id, found.epoch)
     return found
 
 
@@ -159,7 +158,6 @@ async def _subscribe(
         for row in live.values():
             row.ended_at = now
     await session.flush()
-    await publish(session, "subscription", client.client_id, client.epoch)
 
 
 def set_limits(row: Subscription, plan: Plan, ramp: str, step: int) -> None:

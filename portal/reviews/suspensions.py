@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+import portal.oauth.watch  # noqa: F401 -- it announces every change of an App, Company or Subscription
 from portal.apps.models import AccessStatus, App, AppEnvironment
 from portal.audit.service import record
 from portal.companies.models import Company, CompanyStatus, MemberRole
@@ -165,7 +166,6 @@ async def _apply_company(session: AsyncSession, changed: Suspension) -> None:
     for app in await session.scalars(select(App).where(App.company_id == company.id)):
         await _apply_app(session, app)
     await session.flush()
-    await publish(session, "company", company.id)
 
 
 async def _apply_app(session: AsyncSession, app: App) -> None:
@@ -183,8 +183,6 @@ async def _apply_app(session: AsyncSession, app: App) -> None:
     for client in await session.scalars(select(AppEnvironment).where(AppEnvironment.app_id == app.id)):
         client.epoch += 1
         await session.flush()
-        await publish(session, "app", client.client_id, client.epoch)
-    await publish(session, "apps", app.id)
 
 
 async def _note(

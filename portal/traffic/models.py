@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -58,3 +59,17 @@ class CallBody(Base):
     request_type: Mapped[str] = mapped_column(String(100))
     request: Mapped[str] = mapped_column(Text)
     response: Mapped[str] = mapped_column(Text)
+
+
+class WitnessedCall(Base):
+    """A sandbox call noted whole while a conformance run recorded its App: token id (`jti`), header fields of interest, bodies."""
+
+    __tablename__ = "witnessed_calls"
+
+    call_id: Mapped[str] = mapped_column(String(48), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    token: Mapped[str] = mapped_column(String(64), default="")
+    sent: Mapped[dict[str, Any]]
+    answered: Mapped[dict[str, Any]]
+    request: Mapped[str] = mapped_column(Text, default="")
+    response: Mapped[str] = mapped_column(Text, default="")

@@ -48,3 +48,8 @@ def body(raw: bytes, content_type: str) -> str:
     # Redacted before it is cut: a secret on the edge would otherwise be half shown.
     text = redact(raw.decode("utf-8", "replace"))
     return text if len(text) <= BOUND else text[:BOUND] + " …"
+
+
+def whole(raw: bytes) -> str:
+    """A body of a conformance run: redacted, not cut."""
+    return redact(raw.decode("utf-8", "replace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +11,13 @@ from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.traffic.entries import Entry
-from portal.traffic.models import CallBody, CallRecord
-from portal.traffic.redaction import body, redact
+from portal.traffic.models import CallBody, CallRecord, WitnessedCall
+from portal.traffic.redaction import body, redact, whole
 
 KEPT_RECORDS = {"sandbox": timedelta(days=30), "production": timedelta(days=90)}
 KEPT_BODIES = timedelta(days=7)
+# As long as the records of the sandbox: until then the proof of a run can be looked at; its digests stay for ever.
+KEPT_WITNESSED = timedelta(days=30)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,9 +86,38 @@ async def write(
         await session.execute(insert(CallBody), kept)
 
 
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A sandbox call noted whole for a conformance run: token id, header fields of interest, bodies."""
+
+    token: str
+    sent: dict[str, str]
+    answered: dict[str, str]
+    bodies: Bodies
+
+
+async def witness(session: AsyncSession, calls: Sequence[tuple[str, int, Witnessed]]) -> None:
+    """Keep calls of a conformance run as (call id, Unix microseconds, Witnessed); redacted like everything else, but not cut."""
+    rows = [
+        {
+            "call_id": call_id,
+            "at": instant(at_us),
+            "token": seen.token,
+            "sent": seen.sent,
+            "answered": seen.answered,
+            "request": whole(seen.bodies.request),
+            "response": whole(seen.bodies.answer),
+        }
+        for call_id, at_us, seen in calls
+    ]
+    if rows:
+        await session.execute(insert(WitnessedCall), rows)
+
+
 async def forget(session: AsyncSession, *, now: datetime) -> None:
     """Delete what has been kept long enough; run it about once an hour."""
     await session.execute(delete(CallBody).where(CallBody.at < now - KEPT_BODIES))
+    await session.execute(delete(WitnessedCall).where(WitnessedCall.at < now - KEPT_WITNESSED))
     for environment, kept in KEPT_RECORDS.items():
         await session.execute(
             delete(CallRecord).where(CallRecord.environment == environment, CallRecord.at < now - kept)

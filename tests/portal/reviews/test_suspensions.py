@@ -36,8 +36,10 @@ async def test_an_app_is_cut_at_once_on_every_worker(session: AsyncSession, worl
     await cut(session, Target.APP, world.app.id, world.first)
     client = await session.get_one(AppEnvironment, "cli_sandbox")
     assert (world.app.status, client.epoch) == ("suspended", 2)
-    event = (await session.execute(select(FeedEvent.kind, FeedEvent.epoch).where(FeedEvent.key == "cli_sandbox"))).one()
-    assert tuple(event) == ("app", 2)
+    events = await session.scalars(
+        select(FeedEvent.epoch).where(FeedEvent.key == "cli_sandbox", FeedEvent.kind == "app")
+    )
+    assert max(events) == 2
     assert world.app.status_reason.startswith("Abusive use")
 
 

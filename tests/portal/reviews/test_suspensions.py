@@ -76,7 +76,7 @@ async def test_a_scope_and_a_product_are_cut_for_everybody(session: AsyncSession
     product = await cut(session, Target.PRODUCT, "prescriptions", world.first)
     assert (await session.get_one(ProductScope, ("health-record", PLAIN))).suspended
     assert (await session.get_one(Product, "prescriptions")).suspended
-    assert (await session.scalars(select(FeedEvent.key).where(FeedEvent.kind == "plan"))).all() == ["*", "*"]
+    assert list(await session.scalars(select(FeedEvent.key).where(FeedEvent.kind == "plan"))).count("*") == 2
     await lift(session, world, scope)
     await lift(session, world, product)
     assert not (await session.get_one(ProductScope, ("health-record", PLAIN))).suspended

@@ -67,7 +67,7 @@ def entries() -> tuple[ProductEntry, ...]:
 async def sync(session: AsyncSession) -> None:
     """Make the database's catalogue equal the files'; rows that are the same already are left alone."""
     for entry in entries():
-        await _merge(session, Product, entry.id, _columns(entry, Product))
+        await _merge(session, Product, entry.id, {name: getattr(entry, name) for name in PRODUCT_COLUMNS})
         await session.flush()
         known = {
             row.scope: row
@@ -88,8 +88,7 @@ async def sync(session: AsyncSession) -> None:
     await session.flush()
 
 
-def _columns(entry: ProductEntry, table: type[Product]) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in table.__table__.columns.keys()}  # noqa: SIM118 -- not a dict
+PRODUCT_COLUMNS = ("id", "position", "name_fa", "name_en", "summary_fa", "summary_en", "upstream")
 
 
 def _assign(row: object, values: dict[str, Any]) -> None:

@@ -77,7 +77,8 @@ def test_public_signing_keys_are_accepted_and_only_their_public_part_kept() -> N
 
 
 def weak_rsa() -> dict[str, Any]:
-    numbers = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key().public_numbers()
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 -- weak on purpose
+    numbers = key.public_key().public_numbers()
     modulus = base64.urlsafe_b64encode(numbers.n.to_bytes(128, "big")).rstrip(b"=").decode()
     return {"kty": "RSA", "n": modulus, "e": "AQAB"}
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.kernel.database import Base
@@ -38,7 +38,9 @@ class Company(Base):
     name: Mapped[str] = mapped_column(String(160))
     national_id: Mapped[str] = mapped_column(String(11), unique=True)
     certificate_number: Mapped[str] = mapped_column(String(32), default="")
+    website: Mapped[str] = mapped_column(String(255), default="")
     status: Mapped[CompanyStatus] = mapped_column(String(16), default=CompanyStatus.UNVERIFIED)
+    status_reason: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime]
 
 

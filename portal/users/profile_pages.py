@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.kernel.errors import DomainError
 from portal.kernel.keys import Keyring
+from portal.kernel.text import fold
 from portal.users import queries, second_factor, service
 from portal.users.dependencies import AnyRequest, CurrentUser, TellNext
 from portal.users.guards import signed_in
@@ -20,7 +21,6 @@ from portal.users.models import User
 from portal.users.sign_ins import close_all
 from portal.web.dependencies import Db, Keys, Now
 from portal.web.forms import REFUSALS, Form, read_form
-from portal.web.i18n import fold
 from portal.web.pages import page, pages, see
 from portal.web.visit import Notice
 

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from portal.audit.service import record
 from portal.kernel.errors import Conflict, Invalid
 from portal.kernel.keys import Keyring
+from portal.kernel.text import fold
 from portal.users.models import User
 from portal.users.tokens import seal, unseal
-from portal.web.i18n import fold
 
 STEP = 30
 

@@ -13,13 +13,13 @@ from portal.audit.service import record
 from portal.kernel.errors import Conflict, Invalid, NotFound, Unauthenticated
 from portal.kernel.ids import new_id
 from portal.kernel.mail import Mailer
+from portal.kernel.text import clean_text, fold, gather
 from portal.users import mails
 from portal.users.models import PasswordReset, PersonalToken, Role, User
 from portal.users.passwords import check_password, hash_password, verify_password
 from portal.users.queries import user_by_email
 from portal.users.sign_ins import close_all
 from portal.users.tokens import digest, hint, personal_token, random_token
-from portal.web.i18n import fold
 
 RESET_LASTS = timedelta(hours=1)
 SESSION_TOKEN_LASTS = timedelta(hours=12)
@@ -62,45 +62,9 @@ def clean_email(email: str, *, field: str = "email") -> str:
     return folded
 
 
-def clean_text(value: str, *, field: str, fa: str, en: str, longest: int, shortest: int = 1) -> str:
-    """A line of text without control characters; raises Invalid that names the field (`fa`, `en`: what it is called)."""
-    text = " ".join(fold(value).split())
-    if not shortest <= len(text) <= longest:
-        if not text:
-            raise Invalid(f"Enter {en}", fa=f"{fa} را بنویسید", field=field)
-        raise Invalid(
-            f"{en.capitalize()} must have between {shortest} and {longest} characters",
-            fa=f"{fa} باید بین {shortest} تا {longest} نویسه داشته باشد".translate(
-                str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
-            ),
-            field=field,
-        )
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
-        raise Invalid(
-            f"{en.capitalize()} holds characters that cannot be used", fa=f"{fa} نویسهٔ ناپذیرفتنی دارد", field=field
-        )
-    return text
-
-
 def clean_name(name: str) -> str:
     """A person's name."""
     return clean_text(name, field="name", fa="نام و نام خانوادگی", en="your name", longest=120, shortest=2)
-
-
-def _all_or_nothing(*checks: object) -> list[object]:
-    """Run every check and raise all their errors together, so that a form shows them at once."""
-    results: list[object] = []
-    errors: list[Invalid] = []
-    for check in checks:
-        try:
-            results.append(check() if callable(check) else check)
-        except Invalid as error:
-            errors.append(error)
-    if errors:
-        first = errors[0]
-        first.others = tuple(errors[1:])
-        raise first
-    return results
 
 
 async def create_user(
@@ -115,15 +79,15 @@ async def create_user(
     actor: str = "",
 ) -> User:
     """A new User; raises EmailTaken, InvalidEmail, UnfitPassword. For the command line and demo data."""
-    email_, name_, _ = _all_or_nothing(
+    email_, name_, _ = gather(
         lambda: clean_email(email), lambda: clean_name(name), lambda: check_password(password, email=email, name=name)
     )
-    if await user_by_email(session, str(email_)) is not None:
+    if await user_by_email(session, email_) is not None:
         raise EmailTaken(field="email")
     user = User(
         id=new_id("usr"),
-        email=str(email_),
-        name=str(name_),
+        email=email_,
+        name=name_,
         password_hash=await hash_password(password),
         role=role,
         language=language if language in ("fa", "en") else "fa",

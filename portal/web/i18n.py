@@ -19,8 +19,6 @@ TEHRAN = ZoneInfo("Asia/Tehran")
 MONTHS_FA = ("فروردین", "اردیبهشت", "خرداد", "تیر", "مرداد", "شهریور", "مهر", "آبان", "آذر", "دی", "بهمن", "اسفند")
 MONTHS_EN = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 TO_PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
-# Both digit families of Persian and Arabic keyboards, and the two Arabic letters that look like Persian ones.
-FOLDED = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩يك", "01234567890123456789یک")
 
 language: ContextVar[Language] = ContextVar("language", default="fa")
 
@@ -38,11 +36,6 @@ def lang() -> Language:
 def url(path: str) -> str:
     """`path` in the language of this request: English pages live under /en."""
     return path if language.get() == "fa" else ("/en" if path == "/" else f"/en{path}")
-
-
-def fold(text: str) -> str:
-    """What a person typed, with Latin digits, Persian ی and ک, and without surrounding blanks: the form that is stored."""
-    return text.translate(FOLDED).strip()
 
 
 def digits(value: object) -> str:

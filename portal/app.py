@@ -16,6 +16,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from portal import exchanges
+from portal.companies import api as companies_api
+from portal.companies import pages as companies_pages
 from portal.exchanges import Exchange
 from portal.gateway.access import CachedDirectory
 from portal.gateway.admission import Admission
@@ -42,7 +44,7 @@ from portal.users import pages as users_pages
 from portal.users.authentication import AuthenticationMiddleware
 from portal.web.documentation import Documentation
 from portal.web.health import health_routes
-from portal.web.navigation import Navigation
+from portal.web.navigation import Navigation, NavItem
 from portal.web.plugin import configure
 from portal.web.shell import Shell
 
@@ -82,7 +84,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         keyring=keyring,
         pepper=oauth.pepper,
         public_url=settings.public_url,
-        navigation=Navigation(()),
+        navigation=Navigation(menus()),
     )
     found = exchanges.build(settings, clock, oauth.jwks, oauth.tokens.mint_admin)
     leases = Leases(DatabaseQuotaStore(sessions), now=clock.now, ticks=time.monotonic_ns)
@@ -132,7 +134,12 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
 
 def rooms() -> Sequence[Any]:
     """Routes of every room, pages and JSON."""
-    return [*users_api.routes, *users_pages.routes]
+    return [*users_api.routes, *users_pages.routes, *companies_api.routes, *companies_pages.routes]
+
+
+def menus() -> Sequence[NavItem]:
+    """What every room adds to the menus."""
+    return [*users_pages.navigation, *companies_pages.navigation]
 
 
 def build_gateway(

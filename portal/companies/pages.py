@@ -229,7 +229,7 @@ async def invitation_page(token: FromPath[str], session: Db, now: Now, current_u
     return page("companies/invitation.html", invitation=invitation, company=company, token=token, user=current_user)
 
 
-@post("/invitations/{token:str}")
+@post("/invitations/{token:str}", guards=[signed_in])
 async def accept(token: FromPath[str], user: CurrentUser, session: Db, now: Now, tell: TellNext) -> Redirect:
     """Accept it."""
     company = await service.accept(session, token=token, user=user, now=now)
@@ -278,10 +278,9 @@ routes: Sequence[Router] = [
         withdraw,
         change_role,
         remove_member,
-        accept,
         verification_page,
         verify,
         guards=[signed_in],
     ),
-    *pages(invitation_page),
+    *pages(invitation_page, accept),
 ]

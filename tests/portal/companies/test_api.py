@@ -31,10 +31,16 @@ async def test_a_company_is_registered_read_and_changed(portal: Portal) -> None:
 async def test_every_wrong_field_is_named(portal: Portal) -> None:
     owner = await portal.signed_in_script("owner@example.ir")
     answer = await owner.post(
-        "/api/v1/companies", json={"name": " ", "national_id": "12345678901", "certificate_number": "؟", "website": "nowhere"}
+        "/api/v1/companies",
+        json={"name": " ", "national_id": "12345678901", "certificate_number": "؟", "website": "nowhere"},
     )
     assert answer.status_code == 422 and answer.headers["content-type"] == "application/problem+json"
-    assert [error["field"] for error in answer.json()["errors"]] == ["name", "national_id", "certificate_number", "website"]
+    assert [error["field"] for error in answer.json()["errors"]] == [
+        "name",
+        "national_id",
+        "certificate_number",
+        "website",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,23 +98,32 @@ async def test_somebody_elses_company_looks_absent_on_every_route(portal: Portal
 async def test_a_colleague_joins_by_the_mailed_link_once_and_with_that_address_only(portal: Portal) -> None:
     owner = await portal.signed_in_script("owner@example.ir")
     company = (await registered(owner))["id"]
-    sent = await owner.post(f"/api/v1/companies/{company}/invitations", json={"email": "Dev@Example.ir", "role": "developer"})
+    sent = await owner.post(
+        f"/api/v1/companies/{company}/invitations", json={"email": "Dev@Example.ir", "role": "developer"}
+    )
     assert sent.status_code == 201 and sent.json()["email"] == "dev@example.ir" and "token" not in sent.json()
     found = re.search(r"/invitations/(\S+)", portal.mailer.sent[-1].text)
     assert found is not None
     token = found.group(1)
     stranger, colleague = await portal.signed_in_script("x@example.ir"), await portal.signed_in_script("dev@example.ir")
+    portal.clock.advance(timedelta(minutes=1))
     refused = await stranger.post("/api/v1/invitations/acceptance", json={"token": token})
     assert refused.status_code == 409
     joined = await colleague.post("/api/v1/invitations/acceptance", json={"token": token})
     assert joined.status_code == 200 and joined.json()["role"] == "developer"
     assert (await colleague.post("/api/v1/invitations/acceptance", json={"token": token})).status_code == 404
     assert (await colleague.patch(f"/api/v1/companies/{company}", json={"name": "Mine"})).status_code == 403
-    assert [m["role"] for m in (await owner.get(f"/api/v1/companies/{company}/members")).json()] == ["owner", "developer"]
+    assert [m["role"] for m in (await owner.get(f"/api/v1/companies/{company}/members")).json()] == [
+        "owner",
+        "developer",
+    ]
 
 
 async def test_an_invitation_expires_and_can_be_withdrawn(portal: Portal) -> None:
-    owner, colleague = await portal.signed_in_script("owner@example.ir"), await portal.signed_in_script("dev@example.ir")
+    owner, colleague = (
+        await portal.signed_in_script("owner@example.ir"),
+        await portal.signed_in_script("dev@example.ir"),
+    )
     company = (await registered(owner))["id"]
     base = f"/api/v1/companies/{company}/invitations"
     first = (await owner.post(base, json={"email": "dev@example.ir"})).json()

@@ -16,7 +16,9 @@ def test_published_ids_are_accepted(published: str) -> None:
     assert clean_national_id(published) == published
 
 
-@pytest.mark.parametrize("text", ["", "1", "123456789012", "abcdefghijk", "00000000000", "11111111111", "1400۱۲۳۴۵۶۷۸۹"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "123456789012", "abcdefghijk", "00000000000", "11111111111", "1400۱۲۳۴۵۶۷۸۹"]
+)
 def test_what_is_no_national_id_is_refused(text: str) -> None:
     with pytest.raises(InvalidNationalId):
         clean_national_id(text)

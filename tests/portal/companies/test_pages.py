@@ -51,7 +51,9 @@ async def test_a_developer_sees_members_but_no_controls(portal: Portal) -> None:
     owner = await portal.signed_in_browser("owner@example.ir")
     made = await owner.submit("/en/companies/new", name="Salamat", national_id=national_id())
     company = made.headers["location"].rsplit("/", 1)[1]
-    await owner.submit(f"/companies/{company}/invitations", on=f"/companies/{company}/members", email="v@example.ir", role="viewer")
+    await owner.submit(
+        f"/companies/{company}/invitations", on=f"/companies/{company}/members", email="v@example.ir", role="viewer"
+    )
     link = portal.mailer.sent[-1].text.split("http://gozar.test")[1].split()[0]
     viewer = await portal.signed_in_browser("v@example.ir", password=PASSWORD)
     await viewer.submit(link)

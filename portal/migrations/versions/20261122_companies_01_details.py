@@ -1,6 +1,6 @@
 """website and reason of the status of a company
 
-Revises: 20261122_gateway_02
+Revises: 20261122_r2
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261122_companies_01"
-down_revision = "20261122_gateway_02"
+down_revision = "20261122_r2"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,116 @@
+"""PostgreSQL through asyncpg, with its own small pool: handing a connection over costs no round trip."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import asyncpg
+
+from sandbox.kernel.database import Dialect, Job, Row, numbered
+from sandbox.kernel.errors import BusyError, TooCostlyError
+
+T = TypeVar("T")
+READ_SECONDS = 5
+_dollar = lru_cache(maxsize=4096)(numbered)
+
+
+class PostgresTransaction:
+    """A write job's view of its connection, inside BEGIN."""
+
+    dialect: Dialect = "postgresql"
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._connection = connection
+
+    async def rows(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
+        return [tuple(row) for row in await self._connection.fetch(_dollar(sql), *args)]
+
+    async def run(self, sql: str, args: Sequence[Any] = ()) -> int:
+        status = await self._connection.execute(_dollar(sql), *args)
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    async def many(self, sql: str, rows: Sequence[Row]) -> None:
+        await self._connection.executemany(_dollar(sql), rows)
+
+    async def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        await self._connection.copy_records_to_table(table, records=rows, columns=list(columns))
+
+    async def take_numbers(self, count: int) -> int:
+        """Consecutive numbers: `counter` is not used here, a sequence stepped under a lock is."""
+        row = await self._connection.fetchrow("SELECT take_version_numbers($1)", count)
+        assert row is not None
+        return int(row[0])
+
+
+class PostgresDatabase:
+    """The exchange database on a PostgreSQL server."""
+
+    dialect: Dialect = "postgresql"
+
+    def __init__(self, dsn: str, *, size: int = 8) -> None:
+        self._dsn = dsn
+        self._size = size
+        self._idle: list[asyncpg.Connection[asyncpg.Record]] = []
+
+    async def start(self) -> None:
+        self._slots = asyncio.Semaphore(self._size)
+        self._idle.append(await self._connect())
+
+    async def close(self) -> None:
+        for connection in self._idle:
+            await connection.close()
+        self._idle.clear()
+
+    async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
+        try:
+            return await asyncpg.connect(
+                self._dsn,
+                statement_cache_size=1000,
+                max_cached_statement_lifetime=0,
+                server_settings={
+                    "statement_timeout": str(READ_SECONDS * 1000),
+                    "jit": "off",
+                    "application_name": "gozar-exchange",
+                },
+            )
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+            raise BusyError("the database cannot be reached") from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        async with self._slots:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            try:
+                yield connection
+            finally:
+                if not connection.is_closed():
+                    self._idle.append(connection)
+
+    async def rows(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
+        async with self._slots:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            try:
+                return await connection.fetch(_dollar(sql), *args)  # type: ignore[return-value]  # records unpack as tuples
+            except asyncpg.QueryCanceledError as stopped:
+                raise TooCostlyError(READ_SECONDS) from stopped
+            finally:
+                if not connection.is_closed():
+                    self._idle.append(connection)
+
+    async def stream(self, sql: str, args: Sequence[Any] = (), *, size: int = 500) -> AsyncIterator[list[Row]]:
+        async with self._connection() as connection, connection.transaction(readonly=True):
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            cursor = await connection.cursor(_dollar(sql), *args)
+            while chunk := await cursor.fetch(size):
+                yield [tuple(row) for row in chunk]
+
+    async def write(self, job: Job[T], *, lock: int, weight: int = 1) -> T:
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = {max(30_000, weight * 10)}")
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", lock)
+            return await job(PostgresTransaction(connection))

@@ -1,0 +1,1 @@
+"""Tenant: a writable data set of one App over a shared, read-only base population."""

@@ -28,7 +28,7 @@ class Dictionary:
 
     async def start(self) -> None:
         """Load all numbers, giving new ones to types and parameters that the definitions gained."""
-        await self._load()
+        await self.refresh(self._database)
         types = sorted(definitions.RESOURCE_TYPES)
         params = [f"{t}.{code}" for t in types for code in definitions.search_parameters(t)]
         # A logical reference (Reference.identifier) is found by `subject:identifier`: tokens under a number of their own.
@@ -47,19 +47,18 @@ class Dictionary:
         if fresh:
             await self._add("system", sorted(set(fresh)))
 
-    async def find_system(self, uri: str) -> int:
-        """The number of a system, or UNKNOWN when nothing stored uses it."""
-        known = self.systems.get(uri)
-        if known is not None:
-            return known
-        rows = await self._database.rows("SELECT number FROM dictionary WHERE kind='system' AND name=?1", (uri,))
-        if not rows:
-            return UNKNOWN
-        self.systems[uri] = rows[0][0]
-        return self.systems[uri]
+    async def find_systems(self, uris: Iterable[str]) -> bool:
+        """Look up systems that another process may have numbered; whether any was found."""
+        found = False
+        for uri in uris:
+            rows = await self._database.rows("SELECT number FROM dictionary WHERE kind='system' AND name=?1", (uri,))
+            if rows:
+                self.systems[uri], found = rows[0][0], True
+        return found
 
-    async def _load(self) -> None:
-        for kind, name, number in await self._database.rows("SELECT kind, name, number FROM dictionary"):
+    async def refresh(self, source: Database | Transaction) -> None:
+        """Learn all numbers that other processes gave."""
+        for kind, name, number in await source.rows("SELECT kind, name, number FROM dictionary"):
             self._remember(kind, name, number)
 
     def _remember(self, kind: str, name: str, number: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Table
+
 from sandbox.kernel.database import Database, Transaction
-from sandbox.storage.models import COLUMNS, INDEX_TABLES
+from sandbox.storage.models import COLUMNS, INDEX_TABLES, access_log, shadow, version
 from sandbox.tenants.models import DEAD
 
 _SWEEP = 5_000
@@ -17,6 +19,15 @@ def _copying(table: str) -> str:
 
 
 _COPIES = tuple(_copying(table) for table in ("version", *(t.name for t in INDEX_TABLES)))
+
+
+def _deleting(table: Table) -> str:
+    """Some rows of layer ?1: by whole keys, the only short handle both databases share."""
+    names = ",".join(column.name for column in table.primary_key)
+    return f"DELETE FROM {table.name} WHERE ({names}) IN (SELECT {names} FROM {table.name} WHERE layer=?1 LIMIT {_SWEEP})"  # noqa: S608
+
+
+_DELETES = tuple(_deleting(table) for table in (shadow, access_log, version, *INDEX_TABLES))
 
 
 async def copy_rows(tx: Transaction, source: int, target: int) -> None:
@@ -45,27 +56,11 @@ async def sweep(database: Database) -> int:
         if not rows:
             return 0
         layer = rows[0][0]
-        for table in ("shadow", "access_log", "version", *(t.name for t in INDEX_TABLES)):
-            row = {"sqlite": "rowid", "postgresql": "ctid"}[tx.dialect]
-            if tx.dialect == "sqlite" and table not in ("version", "access_log"):
-                # WITHOUT ROWID tables have no short handle: take them a slice of the key at a time.
-                gone = await _delete_slice(tx, table, layer)
-            else:
-                gone = await tx.run(
-                    f"DELETE FROM {table} WHERE {row} IN (SELECT {row} FROM {table} WHERE layer=?1 LIMIT {_SWEEP})",  # noqa: S608
-                    (layer,),
-                )
+        for statement in _DELETES:
+            gone = await tx.run(statement, (layer,))
             if gone:
                 return gone
         await tx.run("DELETE FROM layer WHERE layer=?1", (layer,))
         return 1
 
     return await database.write(step, lock=-2, weight=_SWEEP)
-
-
-async def _delete_slice(tx: Transaction, table: str, layer: int) -> int:
-    rows = await tx.rows(
-        f"SELECT MAX(vid) FROM (SELECT DISTINCT vid FROM {table} WHERE layer=?1 ORDER BY vid LIMIT 500)",  # noqa: S608
-        (layer,),
-    )
-    return await tx.run(f"DELETE FROM {table} WHERE layer=?1 AND vid<=?2", (layer, rows[0][0])) if rows[0][0] else 0  # noqa: S608

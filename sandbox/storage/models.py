@@ -115,15 +115,15 @@ idx_composite = keyed(
     field("lo3", Float(53), "0"),
     field("hi3", Float(53), "0"),
 )
-# Membership in a compartment; `date` is the resource's clinical date, so that "latest first" is a range scan.
+# Membership in a compartment; `date` is the resource's clinical date, so that "latest first" never leaves the index.
 idx_compartment = keyed(
     "idx_compartment",
     key("layer", Integer),
     key("kind", Small),
     key("owner", Id_C),
     key("rtype", Small),
-    key("date", Big),
     key("vid", Big),
+    key("date", Big),
 )
 
 INDEX_TABLES: tuple[Table, ...] = (

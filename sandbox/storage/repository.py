@@ -1,0 +1,195 @@
+"""Read and write versions within a Tenant: the only code that knows how own layer and base combine.
+
+Reads take a Database or a Transaction; writes happen in a `Batch` inside one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sandbox.kernel.database import Database, Transaction, insert
+from sandbox.storage.dictionary import Dictionary
+from sandbox.storage.encoding import load, plain, stamped
+from sandbox.storage.models import COLUMNS
+from sandbox.storage.rows import IndexRows, Indexer
+from sandbox.tenants import service as tenants
+from sandbox.tenants.service import QuotaError, Tenant
+
+Method = Literal[1, 2, 3, 4]
+CREATED, UPDATED, PATCHED, DELETED = 1, 2, 3, 4
+_LOAD_FROM = 60
+
+_FIELDS = "vid, layer, rtype, fid, ver, updated, method, body"
+_NEWEST = f"SELECT {_FIELDS} FROM version WHERE layer=?{{layer}} AND rtype=?3 AND fid=?4 ORDER BY ver DESC LIMIT 1"  # noqa: S608
+# The own layer first: when it knows the resource, the base is not looked at.
+_READ = (
+    f"SELECT * FROM ({_NEWEST.format(layer=1)}) AS own UNION ALL "  # noqa: S608
+    f"SELECT * FROM ({_NEWEST.format(layer=2)}) AS base LIMIT 1"
+)
+_VREAD = f"SELECT {_FIELDS} FROM version WHERE layer IN (?1, ?2) AND rtype=?3 AND fid=?4 AND ver=?5"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One version as stored. A deletion has an empty body."""
+
+    vid: int
+    layer: int
+    rtype: int
+    fid: str
+    ver: int
+    updated: int
+    method: int
+    body: bytes
+
+    @property
+    def deleted(self) -> bool:
+        return self.method == DELETED
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write left behind; `changed` is false when it said nothing new."""
+
+    rtype: str
+    fid: str
+    ver: int
+    updated: int
+    body: bytes
+    created: bool
+    changed: bool = True
+
+
+async def read(source: Database | Transaction, tenant: Tenant, rtype: int, fid: str) -> Stored | None:
+    """The newest version, a deletion included; None when the Tenant never knew the resource."""
+    rows = await source.rows(_READ, (tenant.layer, tenant.base_layer, rtype, fid))
+    return Stored(*rows[0]) if rows else None
+
+
+async def read_version(source: Database | Transaction, tenant: Tenant, rtype: int, fid: str, ver: int) -> Stored | None:
+    rows = await source.rows(_VREAD, (tenant.layer, tenant.base_layer, rtype, fid, ver))
+    return Stored(*rows[0]) if rows else None
+
+
+class Store:
+    """What the exchange holds of its store: the database, the dictionary and the indexer made from it."""
+
+    def __init__(self, database: Database, *, own_base: str) -> None:
+        self.database = database
+        self.dictionary = Dictionary(database)
+        self.indexer = Indexer(self.dictionary, own_base=own_base)
+
+    async def start(self) -> None:
+        await self.database.start()
+        await self.dictionary.start()
+
+    async def close(self) -> None:
+        await self.database.close()
+
+
+class Batch:
+    """Writes of one transaction, sent to the database together by `flush`."""
+
+    def __init__(self, store: Store, tx: Transaction, tenant: Tenant, stamp: int) -> None:
+        self._store, self._tx, self.tenant, self.stamp = store, tx, tenant, stamp
+        self._drafts: list[tuple[int, str, int, int, bytes, IndexRows | None]] = []
+        self._replaced: list[Stored] = []
+
+    def save(
+        self, resource: dict[str, Any], rows: IndexRows, *, fid: str, replaced: Stored | None, method: Method = CREATED
+    ) -> Written:
+        """A new version of `rtype/fid`; `rows` come from `Indexer.extract` of the same resource."""
+        rtype = resource["resourceType"]
+        number = self._store.dictionary.types[rtype]
+        ver = 1 if replaced is None else replaced.ver + 1
+        body = stamped(resource, fid=fid, ver=ver, stamp=self.stamp)
+        self._drafts.append((number, fid, ver, method, body, rows))
+        if replaced is not None:
+            self._replaced.append(replaced)
+        return Written(rtype, fid, ver, self.stamp, body, created=replaced is None or replaced.deleted)
+
+    def delete(self, replaced: Stored) -> Written:
+        """A deletion as the next version."""
+        self._drafts.append((replaced.rtype, replaced.fid, replaced.ver + 1, DELETED, b"", None))
+        self._replaced.append(replaced)
+        name = self._store.dictionary.type_names[replaced.rtype]
+        return Written(name, replaced.fid, replaced.ver + 1, self.stamp, b"", created=False)
+
+    async def flush(self) -> None:
+        """Write everything; raises `QuotaError` when the Tenant would grow past its bounds."""
+        if not self._drafts:
+            return
+        await self._retire()
+        await self._append()
+        await self._count()
+
+    async def _retire(self) -> None:
+        """Take replaced versions out of sight: own ones lose their index rows, those of the base get a shadow."""
+        own = [old for old in self._replaced if old.layer == self.tenant.layer]
+        base = [(self.tenant.layer, old.vid) for old in self._replaced if old.layer != self.tenant.layer]
+        if base:
+            await self._tx.many("INSERT INTO shadow (layer, vid) VALUES (?1, ?2)", base)
+        if own:
+            await self._tx.many("UPDATE version SET live=0 WHERE vid=?1", [(old.vid,) for old in own])
+        gone: dict[str, list[tuple[Any, ...]]] = {}
+        for old in own:
+            if not old.deleted:
+                # Index rows follow from the body alone, so the old ones are known without looking for them.
+                rows = await self._store.indexer.extract_known(self._tx, plain(load(old.body)))
+                rows.place(gone, layer=old.layer, vid=old.vid)
+        for table, rows_of_table in gone.items():
+            await self._tx.many(_DELETE[table], rows_of_table)
+
+    async def _append(self) -> None:
+        first = await self._tx.take_numbers(len(self._drafts))
+        layer = self.tenant.layer
+        placed: dict[str, list[tuple[Any, ...]]] = {"version": []}
+        versions = placed["version"]
+        for vid, (rtype, fid, ver, method, body, rows) in enumerate(self._drafts, first):
+            versions.append((vid, layer, rtype, fid, ver, self.stamp, method, int(rows is not None), body))
+            if rows is not None:
+                rows.place(placed, layer=layer, vid=vid)
+        bulk = len(versions) >= _LOAD_FROM
+        for table, rows_of_table in placed.items():
+            if bulk:
+                await self._tx.load(table, COLUMNS_IN_ORDER[table], rows_of_table)
+            else:
+                await self._tx.many(_INSERT[table], rows_of_table)
+
+    async def _count(self) -> None:
+        size = sum(len(draft[4]) for draft in self._drafts)
+        alive = sum(1 for draft in self._drafts if draft[5] is not None)
+        alive -= sum(1 for old in self._replaced if old.layer == self.tenant.layer and not old.deleted)
+        rows = await self._tx.rows(
+            "UPDATE layer SET resources=resources+?2, bytes=bytes+?3 WHERE layer=?1 RETURNING resources, bytes",
+            (self.tenant.layer, alive, size),
+        )
+        resources, octets = rows[0]
+        if resources > self.tenant.max_resources and alive > 0:
+            raise QuotaError("resources", self.tenant.max_resources)
+        if octets > self.tenant.max_bytes and size > 0:
+            raise QuotaError("bytes", self.tenant.max_bytes)
+
+
+# Index rows are placed as (layer, vid, values...): see `IndexRows.place`.
+COLUMNS_IN_ORDER: dict[str, tuple[str, ...]] = {
+    table: columns if table == "version" else ("layer", "vid", *(c for c in columns if c not in ("layer", "vid")))
+    for table, columns in COLUMNS.items()
+}
+_INSERT = {table: insert(table, columns) for table, columns in COLUMNS_IN_ORDER.items()}
+
+
+def _deletion(table: str, columns: Sequence[str]) -> str:
+    where = " AND ".join(f"{column}=?{n}" for n, column in enumerate(columns, 1))
+    return f"DELETE FROM {table} WHERE {where}"  # noqa: S608
+
+
+_DELETE = {table: _deletion(table, columns) for table, columns in COLUMNS_IN_ORDER.items() if table != "version"}
+
+
+async def begin(store: Store, tx: Transaction, tenant: str, stamp: int) -> Batch:
+    """A batch on the Tenant as it stands inside this transaction, so that no write lands in a layer left behind."""
+    found = await tenants.get(tx, tenant)
+    return Batch(store, tx, found, stamp + found.clock_offset)

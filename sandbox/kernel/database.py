@@ -85,4 +85,4 @@ def insert(table: str, columns: Iterable[str]) -> str:
     """Text of a plain one-row INSERT."""
     names = list(columns)
     marks = ",".join(f"?{n}" for n in range(1, len(names) + 1))
-    return f"INSERT INTO {table} ({','.join(names)}) VALUES ({marks})"  # noqa: S608 names come from the models
+    return f"INSERT INTO {table} ({','.join(names)}) VALUES ({marks})"

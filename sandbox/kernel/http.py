@@ -14,11 +14,11 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 
-class BodyTooLarge(Exception):  # noqa: N818  a fact about the request; the edge turns it into an answer
+class BodyTooLarge(Exception):
     """The body passed the bound, announced or not."""
 
 
-class BadPath(Exception):  # noqa: N818
+class BadPath(Exception):
     """A path that two readers could understand differently: encoded slashes, dot segments, empty segments, bad UTF-8."""
 
 

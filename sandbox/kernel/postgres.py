@@ -42,9 +42,7 @@ class PostgresTransaction:
 
     async def take_numbers(self, count: int) -> int:
         """Consecutive numbers: `counter` is not used here, a sequence stepped under a lock is."""
-        row = await self._connection.fetchrow("SELECT take_version_numbers($1)", count)
-        assert row is not None
-        return int(row[0])
+        return int(await self._connection.fetchval("SELECT take_version_numbers($1)", count))
 
 
 class PostgresDatabase:
@@ -95,7 +93,8 @@ class PostgresDatabase:
         async with self._slots:
             connection = self._idle.pop() if self._idle else await self._connect()
             try:
-                return await connection.fetch(_dollar(sql), *args)  # type: ignore[return-value]  # records unpack as tuples
+                found: list[Row] = await connection.fetch(_dollar(sql), *args)  # records unpack as tuples
+                return found
             except asyncpg.QueryCanceledError as stopped:
                 raise TooCostlyError(READ_SECONDS) from stopped
             finally:

@@ -56,7 +56,7 @@ class SqliteTransaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._next = connection.execute("SELECT value FROM counter WHERE name='version'").fetchone()[0]
+        self._next: int = connection.execute("SELECT value FROM counter WHERE name='version'").fetchone()[0]
         self._taken = self._next
 
     async def rows(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
@@ -123,8 +123,8 @@ class SqliteDatabase:
         self._reader = _Reader(self.path)
 
     async def close(self) -> None:
-        while self._writing:
-            await asyncio.sleep(0.01)
+        if self._writing:
+            await self._drainer
         self._threads.shutdown(wait=True)
         self._commits.shutdown(wait=True)
         for reader in (self._reader, *self._idle):

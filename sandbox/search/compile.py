@@ -113,7 +113,8 @@ class Compiler:
     def _criterion(self, rtype: str, name: str, value: str, depth: int) -> Criterion | None:
         if depth > MAX_CHAIN:
             raise BadRequestError(
-                Text(f"{name}: a chain may have {MAX_CHAIN} links.", f"{name}: زنجیره حداکثر {MAX_CHAIN} حلقه دارد."), code="too-costly"
+                Text(f"{name}: a chain may have {MAX_CHAIN} links.", f"{name}: زنجیره حداکثر {MAX_CHAIN} حلقه دارد."),
+                code="too-costly",
             )
         if name.startswith("_has:"):
             return self._has(rtype, name, value, depth)
@@ -121,7 +122,8 @@ class Compiler:
         code, colon, modifier = head.partition(":")
         parameter = definitions.search_parameters(rtype).get(code)
         if parameter is None:
-            return self._unknown_parameter(rtype, name)
+            self._unknown_parameter(rtype, name)
+            return None
         if dot:
             return self._chain(rtype, parameter, modifier, rest, value, depth)
         if colon and modifier == "missing":
@@ -148,8 +150,10 @@ class Compiler:
 
     def _plain(self, rtype: str, parameter: SearchParameter, modifier: str, value: str) -> Criterion:
         kind = parameter.type
-        if modifier and modifier not in _MODIFIERS.get(kind, ()) and not (
-            kind == "reference" and modifier in definitions.RESOURCE_TYPES
+        if (
+            modifier
+            and modifier not in _MODIFIERS.get(kind, ())
+            and not (kind == "reference" and modifier in definitions.RESOURCE_TYPES)
         ):
             raise BadRequestError(
                 Text(
@@ -214,18 +218,22 @@ class Compiler:
             case "uri":
                 return values.uri(text, code, modifier)
             case "composite":
-                return [
-                    values.composite(text, parameter, now=self.now, find_system=self._system, find_type=self._type)
-                ]
+                return [values.composite(text, parameter, now=self.now, find_system=self._system, find_type=self._type)]
         raise NotSupportedError(Text(f"{code} cannot be searched here.", f"پارامتر {code} در اینجا پشتیبانی نمی‌شود."))
 
     def _in(self, param: int, parameter: SearchParameter, modifier: str, value: str) -> Criterion:
         if modifier in ("above", "below"):
             raise NotSupportedError(
-                Text(f"Modifier :{modifier} is not supported for tokens.", f"تغییردهندهٔ ‎:{modifier} برای کدها پشتیبانی نمی‌شود.")
+                Text(
+                    f"Modifier :{modifier} is not supported for tokens.",
+                    f"تغییردهندهٔ ‎:{modifier} برای کدها پشتیبانی نمی‌شود.",
+                )
             )
         tests: list[values.Test] = [
-            ("system|code", (values.token(searchvalues.escape(code), parameter.code, self._system)[1][0], self._system(system)))
+            (
+                "system|code",
+                (values.token(searchvalues.escape(code), parameter.code, self._system)[1][0], self._system(system)),
+            )
             for system, code in self.expand(value)
         ]
         if not tests:
@@ -237,7 +245,9 @@ class Compiler:
             return Criterion(AnyOf(((Never(),),), negated=not missing))
         table = TABLES.get(parameter.type)
         if table is None:
-            raise BadRequestError(Text(f":missing does not apply to {parameter.code}.", f"‎:missing برای {parameter.code} معنا ندارد."))
+            raise BadRequestError(
+                Text(f":missing does not apply to {parameter.code}.", f"‎:missing برای {parameter.code} معنا ندارد.")
+            )
         return Criterion(Missing(table, self.dictionary.params[f"{rtype}.{parameter.code}"], missing))
 
     # --- across references --------------------------------------------------------------------------------------------
@@ -247,11 +257,16 @@ class Compiler:
     ) -> Criterion | None:
         if parameter.type != "reference":
             raise BadRequestError(
-                Text(f"{parameter.code} is no reference and cannot be chained.", f"{parameter.code} ارجاع نیست و زنجیره نمی‌پذیرد."), rule="search-chain"
+                Text(
+                    f"{parameter.code} is no reference and cannot be chained.",
+                    f"{parameter.code} ارجاع نیست و زنجیره نمی‌پذیرد.",
+                ),
+                rule="search-chain",
             )
         if hint and hint not in parameter.targets:
             raise BadRequestError(
-                Text(f"{parameter.code} does not refer to {hint!r}.", f"{parameter.code} به «{hint}» ارجاع نمی‌دهد."), rule="search-chain"
+                Text(f"{parameter.code} does not refer to {hint!r}.", f"{parameter.code} به «{hint}» ارجاع نمی‌دهد."),
+                rule="search-chain",
             )
         code = rest.partition(".")[0].partition(":")[0]
         targets = [
@@ -260,7 +275,8 @@ class Compiler:
             if code == "_has" or code in definitions.search_parameters(t)
         ]
         if not targets:
-            return self._unknown_parameter(hint or rtype, rest if hint else f"{parameter.code}.{rest}")
+            self._unknown_parameter(hint or rtype, rest if hint else f"{parameter.code}.{rest}")
+            return None
         param = self.dictionary.params[f"{rtype}.{parameter.code}"]
         found = []
         for target in targets:
@@ -273,13 +289,18 @@ class Compiler:
         parts = name.split(":", 3)
         if len(parts) != 4 or not all(parts):
             raise BadRequestError(
-                Text(f"{name!r} must be _has:Type:reference:parameter.", "باید به شکل ‎_has:Type:reference:parameter باشد."), rule="search-has"
+                Text(
+                    f"{name!r} must be _has:Type:reference:parameter.",
+                    "باید به شکل ‎_has:Type:reference:parameter باشد.",
+                ),
+                rule="search-has",
             )
         _, source, code, rest = parts
         parameter = definitions.search_parameters(source).get(code) if source in definitions.RESOURCE_TYPES else None
         if parameter is None or parameter.type != "reference":
             raise BadRequestError(
-                Text(f"{source} has no reference parameter {code!r}.", f"نوع {source} پارامتر ارجاعی «{code}» ندارد."), rule="search-has"
+                Text(f"{source} has no reference parameter {code!r}.", f"نوع {source} پارامتر ارجاعی «{code}» ندارد."),
+                rule="search-has",
             )
         inner = self._asked(source, [(rest, value)], depth + 1) + self._limited(source)
         shape = Has(
@@ -310,7 +331,9 @@ class Compiler:
         parameter = definitions.search_parameters(rtype).get(code)
         if parameter is None or parameter.type in ("composite", "special"):
             raise BadRequestError(
-                Text(f"{rtype} cannot be sorted by {code!r}.", f"منابع {rtype} را نمی‌توان با «{code}» مرتب کرد."), code="not-supported", rule="search-sort"
+                Text(f"{rtype} cannot be sorted by {code!r}.", f"منابع {rtype} را نمی‌توان با «{code}» مرتب کرد."),
+                code="not-supported",
+                rule="search-sort",
             )
         return SortKey(TABLES[parameter.type], self.dictionary.params[f"{rtype}.{code}"], descending)
 
@@ -344,10 +367,16 @@ def _matching(table: str, param: int, tests: list[values.Test], *, negated: bool
 
 def _id(compiler: Compiler, rtype: str, name: str, value: str, modifier: str) -> Criterion:
     if modifier:
-        raise BadRequestError(Text(f"Modifier :{modifier} does not apply to _id.", f"تغییردهندهٔ ‎:{modifier} برای ‎_id معنا ندارد."), code="not-supported")
+        raise BadRequestError(
+            Text(f"Modifier :{modifier} does not apply to _id.", f"تغییردهندهٔ ‎:{modifier} برای ‎_id معنا ندارد."),
+            code="not-supported",
+        )
     ids = [searchvalues.unescape(part).removeprefix(f"{rtype}/") for part in searchvalues.alternatives(value, name)]
     if len(ids) > MAX_COUNT_OF_IDS:
-        raise BadRequestError(Text(f"_id may have {MAX_COUNT_OF_IDS} alternatives.", f"‎_id حداکثر {MAX_COUNT_OF_IDS} مقدار می‌پذیرد."), code="too-costly")
+        raise BadRequestError(
+            Text(f"_id may have {MAX_COUNT_OF_IDS} alternatives.", f"‎_id حداکثر {MAX_COUNT_OF_IDS} مقدار می‌پذیرد."),
+            code="too-costly",
+        )
     return Criterion(Ids(len(ids)), tuple(ids))
 
 
@@ -356,7 +385,10 @@ MAX_COUNT_OF_IDS = 500
 
 def _last_updated(compiler: Compiler, _rtype: str, name: str, value: str, modifier: str) -> Criterion:
     if modifier:
-        raise BadRequestError(Text(f"Modifier :{modifier} does not apply to {name}.", f"تغییردهندهٔ ‎:{modifier} معنا ندارد."), code="not-supported")
+        raise BadRequestError(
+            Text(f"Modifier :{modifier} does not apply to {name}.", f"تغییردهندهٔ ‎:{modifier} معنا ندارد."),
+            code="not-supported",
+        )
     tests = [values.date(part, "_lastUpdated", compiler.now) for part in searchvalues.alternatives(value, name)]
     return Criterion(Updated(tuple(op for op, _ in tests)), tuple(arg for _, args in tests for arg in args))
 

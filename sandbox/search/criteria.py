@@ -283,7 +283,10 @@ _COMPONENTS: dict[str, tuple[int, str]] = {
     "exact": (1, "t.code{n}={0}"),
     **{f"date:{op}": (count, _placed(condition)) for op, (count, condition) in _DATE.items()},
     **{f"number:{op}": (count, _placed(condition)) for op, (count, condition) in _NUMBER.items()},
-    **{f"quantity:{op}": (count, _placed(condition) + " AND t.system{n}>=0") for op, (count, condition) in _NUMBER.items()},
+    **{
+        f"quantity:{op}": (count, _placed(condition) + " AND t.system{n}>=0")
+        for op, (count, condition) in _NUMBER.items()
+    },
     **{
         f"quantity:{op}|unit": (count + 1, f"{_placed(condition)} AND t.code{{n}}={{{count}}}")
         for op, (count, condition) in _NUMBER.items()

@@ -48,14 +48,18 @@ class Cursors:
         expires, backwards, *values = orjson.loads(payload)
         if expires * 1_000_000 < now:
             raise GoneError(
-                Text("This page link has expired; search again.", "مهلت این پیوند صفحه گذشته است؛ دوباره جست‌وجو کنید."), code="expired"
+                Text("This page link has expired; search again.", "مهلت این پیوند صفحه گذشته است؛ دوباره جست‌وجو کنید."),
+                code="expired",
             )
         return bool(backwards), values
 
 
 def _foreign() -> BadRequestError:
     return BadRequestError(
-        Text("The page link was changed, or belongs to another search.", "پیوند صفحه دست‌کاری شده یا از آنِ جست‌وجوی دیگری است."),
+        Text(
+            "The page link was changed, or belongs to another search.",
+            "پیوند صفحه دست‌کاری شده یا از آنِ جست‌وجوی دیگری است.",
+        ),
         hint=Text("Follow the links of a Bundle as they are.", "پیوندهای Bundle را بی‌تغییر دنبال کنید."),
     )
 

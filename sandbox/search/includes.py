@@ -42,7 +42,9 @@ def bound(dialect: Dialect, values: Iterable[Any]) -> Any:
     return orjson.dumps(list(values)).decode() if dialect == "sqlite" else list(values)
 
 
-async def collect(database: Database, tenant: Tenant, compiler: Compiler, request: SearchRequest, page: list[Found]) -> Included:
+async def collect(
+    database: Database, tenant: Tenant, compiler: Compiler, request: SearchRequest, page: list[Found]
+) -> Included:
     """Everything the page's includes reach, each resource once and none that is on the page."""
     seen = {row[0] for row in page}
     found: list[Found] = []
@@ -80,7 +82,7 @@ async def _forward(
     if narrowed:
         args.append(compiler.dictionary.params[f"{include.source}.{include.code}"])
     targets = await database.rows(
-        f"SELECT DISTINCT r.target_type, r.target FROM idx_reference r WHERE r.layer IN (?1, ?2) "  # noqa: S608
+        f"SELECT DISTINCT r.target_type, r.target FROM idx_reference r WHERE r.layer IN (?1, ?2) "
         f"AND {one_of(database.dialect, 'r.vid', '?3')}{narrowed} AND r.target_type>0",
         args,
     )
@@ -107,12 +109,12 @@ async def by_ids(database: Database, tenant: Tenant, compiler: Compiler, rtype: 
     for layer in (OWN, BASE):
         conditions = conditions_sql(shapes, layer, "d.vid", 5, kind, dialect)
         arms.append(
-            f"SELECT d.vid, d.rtype, d.fid, d.body FROM version d WHERE d.layer={layer} AND d.rtype={kind} AND d.live=1 "  # noqa: S608
+            f"SELECT d.vid, d.rtype, d.fid, d.body FROM version d WHERE d.layer={layer} AND d.rtype={kind} AND d.live=1 "
             f"AND {one_of(dialect, 'd.fid', '?3', 'text')} AND {conditions}"
         )
-    sql = f"SELECT * FROM ({' UNION ALL '.join(arms)}) u LIMIT ?4"  # noqa: S608
+    sql = f"SELECT * FROM ({' UNION ALL '.join(arms)}) u LIMIT ?4"
     args = [tenant.layer, tenant.base_layer, bound(dialect, fids), MAX_INCLUDED + 1]
-    return [tuple(row) for row in await database.rows(sql, args + [a for c in limits for a in c.args])]  # type: ignore[misc]
+    return [tuple(row) for row in await database.rows(sql, args + [a for c in limits for a in c.args])]
 
 
 async def _backward(
@@ -136,14 +138,14 @@ async def _backward(
         for layer in (OWN, BASE):
             conditions = conditions_sql(shapes, layer, "r.vid", 6, kind, dialect)
             arms.append(
-                f"SELECT DISTINCT r.vid FROM idx_reference r WHERE r.layer={layer} AND r.param=?5 "  # noqa: S608
+                f"SELECT DISTINCT r.vid FROM idx_reference r WHERE r.layer={layer} AND r.param=?5 "
                 f"AND {one_of(dialect, 'r.target', '?3', 'text')} AND r.target_type={own} AND {conditions}"
             )
         sql = (
-            f"SELECT v.vid, v.rtype, v.fid, v.body FROM (SELECT * FROM ({' UNION ALL '.join(arms)}) u LIMIT ?4) p "  # noqa: S608
+            f"SELECT v.vid, v.rtype, v.fid, v.body FROM (SELECT * FROM ({' UNION ALL '.join(arms)}) u LIMIT ?4) p "
             "CROSS JOIN version v WHERE v.vid=p.vid ORDER BY v.vid DESC"
         )
         args: list[Any] = [tenant.layer, tenant.base_layer, bound(dialect, fids), MAX_INCLUDED + 1]
         args += [dictionary.params[f"{include.source}.{include.code}"], *(a for c in limits for a in c.args)]
-        found += [tuple(row) for row in await database.rows(sql, args)]  # type: ignore[misc]
+        found += [tuple(row) for row in await database.rows(sql, args)]
     return found

@@ -68,7 +68,8 @@ def pairs(query: bytes | str) -> list[tuple[str, str]]:
         raise BadRequestError(Text("The query is not valid UTF-8.", "پرس‌وجو UTF-8 معتبر نیست.")) from error
     except ValueError as error:
         raise BadRequestError(
-            Text(f"A search may have {MAX_PARAMETERS} parameters.", f"جست‌وجو حداکثر {MAX_PARAMETERS} پارامتر می‌پذیرد."), code="too-costly"
+            Text(f"A search may have {MAX_PARAMETERS} parameters.", f"جست‌وجو حداکثر {MAX_PARAMETERS} پارامتر می‌پذیرد."),
+            code="too-costly",
         ) from error
     if any("\0" in name or "\0" in value for name, value in found):
         raise BadRequestError(Text("The query holds a NUL character.", "پرس‌وجو نویسهٔ تهی دارد."))
@@ -127,7 +128,9 @@ def _summary(request: SearchRequest, name: str, value: str) -> None:
             if request.summary != "count":
                 request.summary = value
         case _:
-            raise _bad(name, "is one of true, text, data, count, false", "باید یکی از true، text، data، count و false باشد")
+            raise _bad(
+                name, "is one of true, text, data, count, false", "باید یکی از true، text، data، count و false باشد"
+            )
 
 
 def _elements(request: SearchRequest, _name: str, value: str) -> None:
@@ -153,7 +156,10 @@ def _ignore(_request: SearchRequest, _name: str, _value: str) -> None:
 def _contained(_request: SearchRequest, name: str, value: str) -> None:
     if value not in ("false", ""):
         raise NotSupportedError(
-            Text(f"{name}={value} is not supported: contained resources are not searched.", "جست‌وجو در منابع درون‌گنجانده پشتیبانی نمی‌شود.")
+            Text(
+                f"{name}={value} is not supported: contained resources are not searched.",
+                "جست‌وجو در منابع درون‌گنجانده پشتیبانی نمی‌شود.",
+            )
         )
 
 
@@ -162,7 +168,9 @@ def _include(request: SearchRequest, name: str, value: str) -> None:
     if value == "*":
         parts = [request.types[0] if len(request.types) == 1 else "*", "*"]
     if len(parts) not in (2, 3) or not all(parts):
-        raise _bad(name, f"must be Type:parameter or Type:parameter:Target, not {value!r}", "باید به شکل Type:parameter باشد")
+        raise _bad(
+            name, f"must be Type:parameter or Type:parameter:Target, not {value!r}", "باید به شکل Type:parameter باشد"
+        )
     source, code, target = parts[0], parts[1], parts[2] if len(parts) == 3 else ""
     if source not in definitions.RESOURCE_TYPES:
         raise _bad(name, f"names an unknown type {source!r}", f"نوع ناشناختهٔ {source} دارد")
@@ -171,7 +179,11 @@ def _include(request: SearchRequest, name: str, value: str) -> None:
     if code != "*":
         parameter = definitions.search_parameters(source).get(code)
         if parameter is None or parameter.type != "reference":
-            raise _bad(name, f"names {source}:{code}, which is no reference parameter", f"پارامتر ارجاعی {source}:{code} را ندارد")
+            raise _bad(
+                name,
+                f"names {source}:{code}, which is no reference parameter",
+                f"پارامتر ارجاعی {source}:{code} را ندارد",
+            )
     wanted = Include(source, code, target, iterate=name.endswith((":iterate", ":recurse")))
     (request.includes if name.startswith("_include") else request.revincludes).append(wanted)
     if len(request.includes) + len(request.revincludes) > 20:
@@ -191,9 +203,5 @@ _READERS = {
     "_maxresults": _count,
     "_contained": _contained,
     "_containedType": _contained,
-    **{
-        name: _include
-        for name in RESULT
-        if name.startswith(("_include", "_revinclude"))
-    },
+    **{name: _include for name in RESULT if name.startswith(("_include", "_revinclude"))},
 }

@@ -63,7 +63,11 @@ def compile_question(
 def _sort(compiler: Compiler, request: SearchRequest) -> tuple[SortKey, ...]:
     if len(request.types) > 1 and any(code not in ("_id", "_lastUpdated") for code, _ in request.sort):
         raise BadRequestError(
-            Text("Across types, only _id and _lastUpdated sort.", "در جست‌وجوی چند نوع تنها ‎_id و ‎_lastUpdated مرتب می‌شوند."), code="not-supported"
+            Text(
+                "Across types, only _id and _lastUpdated sort.",
+                "در جست‌وجوی چند نوع تنها ‎_id و ‎_lastUpdated مرتب می‌شوند.",
+            ),
+            code="not-supported",
         )
     first = request.types[0] if request.types else "Patient"
     return tuple(compiler.sort_key(first, code, descending) for code, descending in request.sort)
@@ -83,7 +87,9 @@ async def find(
             request.cursor, tenant=f"{tenant.tenant}/{tenant.revision}", question=question.binding, now=now
         )
         if len(after) != len(query.sort) + 1:
-            raise BadRequestError(Text("The page link belongs to another search.", "پیوند صفحه از آنِ جست‌وجوی دیگری است."))
+            raise BadRequestError(
+                Text("The page link belongs to another search.", "پیوند صفحه از آنِ جست‌وجوی دیگری است.")
+            )
         query = Query(query.arms, query.sort, after=True, backwards=backwards)
         args += after
     if not query.arms:
@@ -201,6 +207,7 @@ def types_of(parameters: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     for name in named:
         if name not in definitions.RESOURCE_TYPES:
             raise BadRequestError(
-                Text(f"_type names an unknown resource type {name!r}.", f"‎_type نوع ناشناختهٔ «{name}» دارد."), code="value"
+                Text(f"_type names an unknown resource type {name!r}.", f"‎_type نوع ناشناختهٔ «{name}» دارد."),
+                code="value",
             )
     return tuple(dict.fromkeys(named))

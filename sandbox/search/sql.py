@@ -106,7 +106,10 @@ def _words(shape: Words, place: _Place, dialect: Dialect) -> str:
     text = "CAST(x.body AS TEXT)" if dialect == "sqlite" else "convert_from(x.body, 'UTF8')"
     if shape.narrative:
         text = f"json_extract({text}, '$.text.div')" if dialect == "sqlite" else f"({text}::json #>> '{{text,div}}')"
-    likes = [f"{text} {'LIKE' if dialect == 'sqlite' else 'ILIKE'} {mark} ESCAPE '!'" for mark in _marks(place.argument, shape.count)]
+    likes = [
+        f"{text} {'LIKE' if dialect == 'sqlite' else 'ILIKE'} {mark} ESCAPE '!'"
+        for mark in _marks(place.argument, shape.count)
+    ]
     return _version(place, "(" + " OR ".join(likes) + ")")
 
 
@@ -171,7 +174,7 @@ def _any_of(shape: AnyOf, place: _Place, rtype: int, dialect: Dialect) -> str:
     return f"NOT {found}" if shape.negated else found
 
 
-def _probe(shape: Shape, place: _Place, rtype: int, dialect: Dialect) -> str:  # noqa: PLR0911  one line per kind
+def _probe(shape: Shape, place: _Place, rtype: int, dialect: Dialect) -> str:
     match shape:
         case Match():
             return _match(shape, place)
@@ -250,10 +253,7 @@ def _drive(shape: Shape, place: _Place, rtype: int, dialect: Dialect) -> tuple[s
     """FROM clause and condition of a driver; its rows are `d.vid`, each once."""
     match shape:
         case Match():
-            if ordered(shape):
-                distinct = "DISTINCT " if shape.table == "idx_token" else ""
-            else:
-                distinct = "DISTINCT "
+            distinct = ("DISTINCT " if shape.table == "idx_token" else "") if ordered(shape) else "DISTINCT "
             return f"(SELECT {distinct}t.vid FROM {shape.table} t WHERE {_rows(shape, place)}) d", "1=1"
         case Ids():
             marks = ",".join(_marks(place.argument, shape.count))
@@ -433,9 +433,7 @@ def count_sql(query: Query, dialect: Dialect) -> str:
 
 
 @lru_cache(maxsize=4096)
-def conditions_sql(
-    shapes: tuple[Shape, ...], layer: str, vid: str, argument: int, rtype: int, dialect: Dialect
-) -> str:
+def conditions_sql(shapes: tuple[Shape, ...], layer: str, vid: str, argument: int, rtype: int, dialect: Dialect) -> str:
     """Conditions that candidates `vid` of one layer must meet to be seen: `shapes`, and not hidden by the own layer."""
     met = _all(shapes, _Place(layer, vid, argument), rtype, dialect)
     return f"{met} AND {_NOT_SHADOWED.format(vid=vid)}" if layer == BASE else met

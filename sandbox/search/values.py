@@ -121,7 +121,9 @@ def uri(text: str, parameter: str, modifier: str) -> list[Test]:
     if modifier == "above":
         return [("equals", (above,)) for above in _above(value)]
     if not value:
-        raise BadRequestError(Text(f"Search parameter {parameter}: the URI is empty.", f"پارامتر {parameter}: نشانی خالی است."))
+        raise BadRequestError(
+            Text(f"Search parameter {parameter}: the URI is empty.", f"پارامتر {parameter}: نشانی خالی است.")
+        )
     return [("equals", (value,))]
 
 
@@ -135,7 +137,8 @@ def _above(value: str) -> list[str]:
 
 
 def composite(text: str, parameter: SearchParameter, *, now: int, find_system: FindSystem, find_type: FindType) -> Test:
-    names, args = [], []
+    names: list[str] = []
+    args: list[Any] = []
     for part, component in zip(
         searchvalues.composite(text, parameter.code, len(parameter.components)), parameter.components, strict=True
     ):
@@ -157,7 +160,12 @@ def composite(text: str, parameter: SearchParameter, *, now: int, find_system: F
                 op, own = number(part, parameter.code)
                 op = f"number:{op}"
             case other:
-                raise BadRequestError(Text(f"Component {component.code} of type {other} cannot be searched.", f"جزء {component.code} جست‌وجوپذیر نیست."))
+                raise BadRequestError(
+                    Text(
+                        f"Component {component.code} of type {other} cannot be searched.",
+                        f"جزء {component.code} جست‌وجوپذیر نیست.",
+                    )
+                )
         names.append(op)
         args += own
     return composite_test(*names), tuple(args)

@@ -53,7 +53,8 @@ class Access:
                     f"توکن دسترسی دامنه‌ای برای {_VERBS[letter][1]} {rtype} ندارد.",
                 ),
                 hint=Text(
-                    f"Ask for a scope such as system/{rtype}.{letter}.", f"دامنه‌ای مانند system/{rtype}.{letter} درخواست کنید."
+                    f"Ask for a scope such as system/{rtype}.{letter}.",
+                    f"دامنه‌ای مانند system/{rtype}.{letter} درخواست کنید.",
                 ),
                 headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
             )

@@ -52,7 +52,9 @@ class TokenVerifier:
         except (JoseError, ValueError):
             # A key made since the last look may have signed it.
             try:
-                decoded = jwt.decode(token, await self._key_set(fresh=True), algorithms=["ES256", "RS256", "ES384", "RS384"])
+                decoded = jwt.decode(
+                    token, await self._key_set(fresh=True), algorithms=["ES256", "RS256", "ES384", "RS384"]
+                )
             except (JoseError, ValueError) as error:
                 raise unauthorized("The access token is not valid.", "توکن دسترسی معتبر نیست.") from error
         claims = decoded.claims
@@ -81,7 +83,10 @@ class TokenVerifier:
             except Exception as error:
                 if self._keys is None:
                     raise UnavailableError(
-                        Text("The issuer's keys cannot be read; try again shortly.", "کلیدهای صادرکننده در دسترس نیست؛ اندکی بعد تلاش کنید.")
+                        Text(
+                            "The issuer's keys cannot be read; try again shortly.",
+                            "کلیدهای صادرکننده در دسترس نیست؛ اندکی بعد تلاش کنید.",
+                        )
                     ) from error
             self._keys_at = time.monotonic()
         return self._keys
@@ -93,5 +98,9 @@ def bearer(header: bytes | None) -> str:
         raise unauthorized("An access token is needed.", "توکن دسترسی لازم است.", error="")
     scheme, _, token = header.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise unauthorized("The Authorization header must be 'Bearer <token>'.", "سرآیند Authorization باید «Bearer <token>» باشد.", error="invalid_request")
+        raise unauthorized(
+            "The Authorization header must be 'Bearer <token>'.",
+            "سرآیند Authorization باید «Bearer <token>» باشد.",
+            error="invalid_request",
+        )
     return token.strip()

@@ -76,7 +76,7 @@ class Dictionary:
 
         async def add(transaction: Transaction) -> list[tuple[str, int]]:
             rows = await transaction.rows("SELECT name, number FROM dictionary WHERE kind=?1", (kind,))
-            known = {name: number for name, number in rows}
+            known: dict[str, int] = dict(rows)
             following = max(known.values(), default=0) + 1
             fresh = [(kind, name, following + n) for n, name in enumerate(x for x in names if x not in known)]
             await transaction.many("INSERT INTO dictionary (kind, name, number) VALUES (?1, ?2, ?3)", fresh)

@@ -39,12 +39,16 @@ def parse(raw: bytes) -> Any:
 
 def _not_json(raw: bytes, error: orjson.JSONDecodeError) -> BadRequestError:
     if not raw.strip():
-        return BadRequestError(Text("The body is empty; a JSON resource is needed.", "بدنهٔ درخواست خالی است؛ یک منبع JSON لازم است."))
+        return BadRequestError(
+            Text("The body is empty; a JSON resource is needed.", "بدنهٔ درخواست خالی است؛ یک منبع JSON لازم است.")
+        )
     try:
         raw.decode()
     except UnicodeDecodeError as bad:
         return BadRequestError(
-            Text(f"The body is not valid UTF-8 (byte {bad.start}).", f"بدنهٔ درخواست UTF-8 معتبر نیست (بایت {bad.start})."),
+            Text(
+                f"The body is not valid UTF-8 (byte {bad.start}).", f"بدنهٔ درخواست UTF-8 معتبر نیست (بایت {bad.start})."
+            ),
             code="structure",
         )
     return BadRequestError(
@@ -72,7 +76,8 @@ def _count_keys(value: Any) -> int:
             return total
         level = following
     raise TooLargeError(
-        Text(f"The body nests deeper than {MAX_DEPTH} levels.", f"ساختار بدنه بیش از {MAX_DEPTH} سطح تودرتو است."), code="structure"
+        Text(f"The body nests deeper than {MAX_DEPTH} levels.", f"ساختار بدنه بیش از {MAX_DEPTH} سطح تودرتو است."),
+        code="structure",
     )
 
 
@@ -94,7 +99,8 @@ def _refuse_duplicates(raw: bytes) -> None:
 def _decimal(digits: str) -> Decimal:
     if len(digits) > MAX_DIGITS or abs(Decimal(digits).adjusted()) > 308:
         raise BadRequestError(
-            Text("A number in the body is too long to be kept exactly.", "عددی در بدنه بیش از اندازه بلند است."), code="value"
+            Text("A number in the body is too long to be kept exactly.", "عددی در بدنه بیش از اندازه بلند است."),
+            code="value",
         )
     return Decimal(digits)
 

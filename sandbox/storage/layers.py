@@ -15,7 +15,7 @@ def _copying(table: str) -> str:
     """Rows of layer ?1 into layer ?2, their version numbers moved by ?3."""
     columns = COLUMNS[table]
     chosen = ",".join({"layer": "CAST(?2 AS INTEGER)", "vid": "vid + CAST(?3 AS BIGINT)"}.get(c, c) for c in columns)
-    return f"INSERT INTO {table} ({','.join(columns)}) SELECT {chosen} FROM {table} WHERE layer=?1"  # noqa: S608
+    return f"INSERT INTO {table} ({','.join(columns)}) SELECT {chosen} FROM {table} WHERE layer=?1"
 
 
 _COPIES = tuple(_copying(table) for table in ("version", *(t.name for t in INDEX_TABLES)))
@@ -24,7 +24,9 @@ _COPIES = tuple(_copying(table) for table in ("version", *(t.name for t in INDEX
 def _deleting(table: Table) -> str:
     """Some rows of layer ?1: by whole keys, the only short handle both databases share."""
     names = ",".join(column.name for column in table.primary_key)
-    return f"DELETE FROM {table.name} WHERE ({names}) IN (SELECT {names} FROM {table.name} WHERE layer=?1 LIMIT {_SWEEP})"  # noqa: S608
+    return (
+        f"DELETE FROM {table.name} WHERE ({names}) IN (SELECT {names} FROM {table.name} WHERE layer=?1 LIMIT {_SWEEP})"
+    )
 
 
 _DELETES = tuple(_deleting(table) for table in (shadow, access_log, version, *INDEX_TABLES))

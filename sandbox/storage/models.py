@@ -16,6 +16,8 @@ Index("uq_dictionary_kind_number", dictionary.c.kind, dictionary.c.number, uniqu
 
 counter = keyed("counter", key("name", Text_C), field("value", Big))
 
+secret = keyed("secret", key("name", Text_C), field("value", LargeBinary))
+
 version = Table(
     "version",
     metadata,

@@ -7,28 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sandbox.kernel.database import Database, Transaction, insert
 from sandbox.storage.dictionary import Dictionary
-from sandbox.storage.encoding import load, plain, stamped
+from sandbox.storage.encoding import load, stamped
 from sandbox.storage.models import COLUMNS
-from sandbox.storage.rows import IndexRows, Indexer
+from sandbox.storage.rows import Indexer, IndexRows
 from sandbox.tenants import service as tenants
 from sandbox.tenants.service import QuotaError, Tenant
 
 Method = Literal[1, 2, 3, 4]
-CREATED, UPDATED, PATCHED, DELETED = 1, 2, 3, 4
+CREATED: Final = 1
+UPDATED: Final = 2
+PATCHED: Final = 3
+DELETED: Final = 4
 _LOAD_FROM = 60
 
 _FIELDS = "vid, layer, rtype, fid, ver, updated, method, body"
-_NEWEST = f"SELECT {_FIELDS} FROM version WHERE layer=?{{layer}} AND rtype=?3 AND fid=?4 ORDER BY ver DESC LIMIT 1"  # noqa: S608
+_NEWEST = f"SELECT {_FIELDS} FROM version WHERE layer=?{{layer}} AND rtype=?3 AND fid=?4 ORDER BY ver DESC LIMIT 1"
 # The own layer first: when it knows the resource, the base is not looked at.
 _READ = (
-    f"SELECT * FROM ({_NEWEST.format(layer=1)}) AS own UNION ALL "  # noqa: S608
+    f"SELECT * FROM ({_NEWEST.format(layer=1)}) AS own UNION ALL "
     f"SELECT * FROM ({_NEWEST.format(layer=2)}) AS base LIMIT 1"
 )
-_VREAD = f"SELECT {_FIELDS} FROM version WHERE layer IN (?1, ?2) AND rtype=?3 AND fid=?4 AND ver=?5"  # noqa: S608
+_VREAD = f"SELECT {_FIELDS} FROM version WHERE layer IN (?1, ?2) AND rtype=?3 AND fid=?4 AND ver=?5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,18 @@ async def read_version(source: Database | Transaction, tenant: Tenant, rtype: in
     return Stored(*rows[0]) if rows else None
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version about to be written; a deletion has no rows."""
+
+    rtype: int
+    fid: str
+    ver: int
+    method: int
+    body: bytes
+    rows: IndexRows | None
+
+
 class Store:
     """What the exchange holds of its store: the database, the dictionary and the indexer made from it."""
 
@@ -94,8 +109,10 @@ class Batch:
 
     def __init__(self, store: Store, tx: Transaction, tenant: Tenant, stamp: int) -> None:
         self._store, self._tx, self.tenant, self.stamp = store, tx, tenant, stamp
-        self._drafts: list[tuple[int, str, int, int, bytes, IndexRows | None]] = []
+        self.drafts: list[Draft] = []
         self._replaced: list[Stored] = []
+        self.vids: list[int] = []
+        """Version numbers given by `flush`, in the order of the writes."""
 
     def save(
         self, resource: dict[str, Any], rows: IndexRows, *, fid: str, replaced: Stored | None, method: Method = CREATED
@@ -105,21 +122,21 @@ class Batch:
         number = self._store.dictionary.types[rtype]
         ver = 1 if replaced is None else replaced.ver + 1
         body = stamped(resource, fid=fid, ver=ver, stamp=self.stamp)
-        self._drafts.append((number, fid, ver, method, body, rows))
+        self.drafts.append(Draft(number, fid, ver, method, body, rows))
         if replaced is not None:
             self._replaced.append(replaced)
         return Written(rtype, fid, ver, self.stamp, body, created=replaced is None or replaced.deleted)
 
     def delete(self, replaced: Stored) -> Written:
         """A deletion as the next version."""
-        self._drafts.append((replaced.rtype, replaced.fid, replaced.ver + 1, DELETED, b"", None))
+        self.drafts.append(Draft(replaced.rtype, replaced.fid, replaced.ver + 1, DELETED, b"", None))
         self._replaced.append(replaced)
         name = self._store.dictionary.type_names[replaced.rtype]
         return Written(name, replaced.fid, replaced.ver + 1, self.stamp, b"", created=False)
 
     async def flush(self) -> None:
         """Write everything; raises `QuotaError` when the Tenant would grow past its bounds."""
-        if not self._drafts:
+        if not self.drafts:
             return
         await self._retire()
         await self._append()
@@ -137,20 +154,21 @@ class Batch:
         for old in own:
             if not old.deleted:
                 # Index rows follow from the body alone, so the old ones are known without looking for them.
-                rows = await self._store.indexer.extract_known(self._tx, plain(load(old.body)))
+                rows = await self._store.indexer.extract_known(self._tx, load(old.body))
                 rows.place(gone, layer=old.layer, vid=old.vid)
         for table, rows_of_table in gone.items():
             await self._tx.many(_DELETE[table], rows_of_table)
 
     async def _append(self) -> None:
-        first = await self._tx.take_numbers(len(self._drafts))
+        first = await self._tx.take_numbers(len(self.drafts))
+        self.vids = list(range(first, first + len(self.drafts)))
         layer = self.tenant.layer
         placed: dict[str, list[tuple[Any, ...]]] = {"version": []}
         versions = placed["version"]
-        for vid, (rtype, fid, ver, method, body, rows) in enumerate(self._drafts, first):
-            versions.append((vid, layer, rtype, fid, ver, self.stamp, method, int(rows is not None), body))
-            if rows is not None:
-                rows.place(placed, layer=layer, vid=vid)
+        for vid, d in enumerate(self.drafts, first):
+            versions.append((vid, layer, d.rtype, d.fid, d.ver, self.stamp, d.method, int(d.rows is not None), d.body))
+            if d.rows is not None:
+                d.rows.place(placed, layer=layer, vid=vid)
         bulk = len(versions) >= _LOAD_FROM
         for table, rows_of_table in placed.items():
             if bulk:
@@ -159,8 +177,8 @@ class Batch:
                 await self._tx.many(_INSERT[table], rows_of_table)
 
     async def _count(self) -> None:
-        size = sum(len(draft[4]) for draft in self._drafts)
-        alive = sum(1 for draft in self._drafts if draft[5] is not None)
+        size = sum(len(draft.body) for draft in self.drafts)
+        alive = sum(1 for draft in self.drafts if draft.rows is not None)
         alive -= sum(1 for old in self._replaced if old.layer == self.tenant.layer and not old.deleted)
         rows = await self._tx.rows(
             "UPDATE layer SET resources=resources+?2, bytes=bytes+?3 WHERE layer=?1 RETURNING resources, bytes",
@@ -183,7 +201,7 @@ _INSERT = {table: insert(table, columns) for table, columns in COLUMNS_IN_ORDER.
 
 def _deletion(table: str, columns: Sequence[str]) -> str:
     where = " AND ".join(f"{column}=?{n}" for n, column in enumerate(columns, 1))
-    return f"DELETE FROM {table} WHERE {where}"  # noqa: S608
+    return f"DELETE FROM {table} WHERE {where}"
 
 
 _DELETE = {table: _deletion(table, columns) for table, columns in COLUMNS_IN_ORDER.items() if table != "version"}

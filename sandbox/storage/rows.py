@@ -11,7 +11,17 @@ from sandbox.storage.dictionary import Dictionary
 
 COMPARTMENTS = {"Patient": 1, "Practitioner": 2, "Encounter": 3, "RelatedPerson": 4, "Device": 5}
 # The parameter that carries a resource's clinical date, best first.
-_CLINICAL = ("date", "authored-on", "authoredon", "recorded-date", "onset-date", "effective", "created", "issued", "period")
+_CLINICAL = (
+    "date",
+    "authored-on",
+    "authoredon",
+    "recorded-date",
+    "onset-date",
+    "effective",
+    "created",
+    "issued",
+    "period",
+)
 _CANONICAL = "ucum:"
 Row = tuple[Any, ...]
 
@@ -70,9 +80,7 @@ class Indexer:
         for composite in entries.composites:
             for part in composite.parts:
                 name = type(part).__name__
-                if name == "TokenEntry":
-                    used.add(part.system)
-                elif name == "QuantityEntry":
+                if name == "TokenEntry" or name == "QuantityEntry":
                     used.add(part.system)
         return {system for system in used if system not in known}
 

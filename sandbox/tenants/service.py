@@ -87,8 +87,13 @@ def lock_of(tenant: str) -> int:
 
 async def find(source: Database | Transaction, tenant: str) -> Tenant | None:
     """The Tenant, from a read or from inside the transaction that is about to write."""
-    rows = await source.rows(f"SELECT {_FIELDS} FROM tenant WHERE tenant=?1 AND state=1", (tenant,))  # noqa: S608
+    rows = await source.rows(f"SELECT {_FIELDS} FROM tenant WHERE tenant=?1 AND state=1", (tenant,))
     return Tenant(*rows[0]) if rows else None
+
+
+async def was_deleted(source: Database | Transaction, tenant: str) -> bool:
+    """Whether a Tenant of this name was closed for good."""
+    return bool(await source.rows("SELECT 1 FROM tenant WHERE tenant=?1 AND state=0", (tenant,)))
 
 
 async def get(source: Database | Transaction, tenant: str) -> Tenant:
@@ -218,3 +223,17 @@ async def delete(tx: Transaction, *, tenant: str) -> None:
     await tx.run("DELETE FROM snapshot WHERE tenant=?1", (tenant,))
     await tx.run("UPDATE tenant SET state=0, revision=revision+1 WHERE tenant=?1", (tenant,))
     await _bury(tx, found.layer)
+
+
+async def set_clock(tx: Transaction, *, tenant: str, offset: int) -> Tenant:
+    """Let the Tenant's clock run `offset` microseconds ahead of the exchange's."""
+    await get(tx, tenant)
+    await tx.run("UPDATE tenant SET clock_offset=?2 WHERE tenant=?1", (tenant, offset))
+    return await get(tx, tenant)
+
+
+async def set_validation(tx: Transaction, *, tenant: str, mode: str) -> Tenant:
+    """How strictly the Tenant's writes are validated: strict, warn or off."""
+    await get(tx, tenant)
+    await tx.run("UPDATE tenant SET validation=?2 WHERE tenant=?1", (tenant, mode))
+    return await get(tx, tenant)

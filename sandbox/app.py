@@ -1,0 +1,145 @@
+"""Composition root of the exchange: one raw ASGI application, no framework on its path."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from sqlalchemy.engine import make_url
+
+from sandbox.exchange.application import PRODUCTION_TENANT, Exchange
+from sandbox.exchange.control import Control
+from sandbox.exchange.services import Services
+from sandbox.kernel.clock import Clock
+from sandbox.kernel.database import Database, Transaction
+from sandbox.kernel.http import AsgiApp, Receive, Response, Scope, Send
+from sandbox.kernel.postgres import PostgresDatabase
+from sandbox.kernel.sqlite import SqliteDatabase
+from sandbox.migrations.run import migrate
+from sandbox.search.cursors import Cursors
+from sandbox.security.tokens import TokenVerifier
+from sandbox.seeding import service as seeding
+from sandbox.seeding.service import DEFAULT_BASE
+from sandbox.settings import SandboxSettings
+from sandbox.storage import secrets
+from sandbox.storage.layers import sweep
+from sandbox.storage.repository import Store
+from sandbox.tenants import service as tenants
+
+log = logging.getLogger("gozar.exchange")
+FHIR_PREFIX = b"/fhir/R4"
+_SWEEP_IDLE_SECONDS = 5.0
+
+
+def open_database(url: str) -> Database:
+    """The driver for a SQLAlchemy URL: `sqlite+aiosqlite:///file` or `postgresql+asyncpg://...`."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise ValueError("the exchange needs a database file: its readers and its writer are separate connections")
+        return SqliteDatabase(parsed.database)
+    return PostgresDatabase(parsed.set(drivername="postgresql").render_as_string(hide_password=False))
+
+
+class Application:
+    """`/fhir/R4` and `/admin`; start-up migrates, loads the base population when there is none, and serves."""
+
+    def __init__(
+        self, settings: SandboxSettings, *, clock: Clock, jwks: Callable[[], Awaitable[Mapping[str, Any]]]
+    ) -> None:
+        self._settings, self._clock = settings, clock
+        self._verifier = TokenVerifier(issuer=settings.issuer, jwks=jwks, clock=clock)
+        self.store = Store(open_database(settings.database_url), own_base=settings.base_url)
+        self._exchange: AsgiApp | None = None
+        self._control: AsgiApp | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        path: bytes = scope.get("raw_path") or scope["path"].encode()
+        if self._exchange is None or self._control is None:
+            await Response(503, b"starting").send(send)
+        elif path.startswith(FHIR_PREFIX) and path[8:9] in (b"", b"/", b"?"):
+            await self._exchange(scope, receive, send)
+        elif path.startswith(b"/admin/"):
+            await self._control(scope, receive, send)
+        elif path == b"/healthz":
+            await Response(200, b"ok", [(b"content-type", b"text/plain")]).send(send)
+        else:
+            await Response(404, b"not found", [(b"content-type", b"text/plain")]).send(send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.start()
+                except Exception as error:
+                    log.exception("the exchange cannot start")
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def start(self) -> None:
+        """Migrate, open the store, seed, and begin to answer."""
+        settings = self._settings
+        await asyncio.to_thread(migrate, settings.database_url)
+        await self.store.start()
+        secret = await secrets.get(self.store.database, "cursors")
+        services = Services(
+            self.store, Cursors(secret), self._clock, settings.base_url, settings.issuer, settings.environment
+        )
+        await self._seed(services)
+        self._exchange = Exchange(services, self._verifier, prefix=FHIR_PREFIX, default_base=DEFAULT_BASE)
+        self._control = Control(services, self._verifier, default_base=DEFAULT_BASE)
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def _seed(self, services: Services) -> None:
+        size, seed = self._settings.population_size, self._settings.population_seed
+        stream = seeding.population(size, seed) if size else ()
+        title = f"{size} synthetic people, seed {seed}"
+        await seeding.load_base(self.store, stream, name=DEFAULT_BASE, title=title, now=services.now())
+        if self._settings.environment == "production":
+
+            async def job(tx: Transaction) -> None:
+                await tenants.open_tenant(tx, tenant=PRODUCTION_TENANT, base=DEFAULT_BASE, now=services.now())
+
+            await self.store.database.write(job, lock=tenants.lock_of(PRODUCTION_TENANT))
+
+    async def stop(self) -> None:
+        """Let writes finish and close the store."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+        self._exchange = self._control = None
+        await self.store.close()
+
+    async def _sweep(self) -> None:
+        """Empty dead layers a little at a time, out of the way of callers."""
+        while True:
+            try:
+                busy = await sweep(self.store.database)
+            except Exception:
+                log.exception("sweeping dead layers failed; it will be tried again")
+                busy = 0
+            await asyncio.sleep(0.05 if busy else _SWEEP_IDLE_SECONDS)
+
+
+def create_app(settings: SandboxSettings, *, clock: Clock, jwks: Callable[[], Awaitable[Mapping[str, Any]]]) -> AsgiApp:
+    """The exchange as an ASGI application with a lifespan.
+
+    `jwks` fetches the issuer's key set; `clock` tells the time for tokens, versions and cursors.
+    """
+    return Application(settings, clock=clock, jwks=jwks)

@@ -1,0 +1,228 @@
+"""The FHIR endpoint: route, admit, handle, answer. Every refusal leaves as an OperationOutcome.
+
+http://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+import logging
+
+import orjson
+
+from sandbox.exchange.calls import Call, json_response
+from sandbox.exchange.capabilities import statement
+from sandbox.exchange.negotiation import FHIR_JSON, check_accept, prefer
+from sandbox.exchange.routes import ROUTES, Shape, methods
+from sandbox.exchange.services import Services
+from sandbox.fhir import definitions
+from sandbox.fhir.outcomes import (
+    BadRequestError,
+    ConflictError,
+    FhirError,
+    ForbiddenError,
+    InternalError,
+    Language,
+    MethodNotAllowedError,
+    NotFoundError,
+    Text,
+    TooLargeError,
+    UnavailableError,
+    UnprocessableError,
+    preferred_language,
+    unknown_type,
+)
+from sandbox.kernel.database import Transaction
+from sandbox.kernel.errors import BusyError, StoreError, TooCostlyError
+from sandbox.kernel.http import BadPath, Receive, Request, Response, Scope, Send, segments
+from sandbox.search.request import pairs
+from sandbox.security.access import Access, access_of
+from sandbox.security.tokens import TokenVerifier, bearer
+from sandbox.tenants import service as tenants
+from sandbox.tenants.service import QuotaError, Tenant, UnknownTenantError
+
+log = logging.getLogger("gozar.exchange")
+PRODUCTION_TENANT = "production"
+
+
+class Exchange:
+    """The ASGI application of `/fhir/R4`; `prefix` is the path it is mounted at."""
+
+    def __init__(self, services: Services, verifier: TokenVerifier, *, prefix: bytes, default_base: str) -> None:
+        self._services, self._verifier = services, verifier
+        self._prefix, self._default_base = prefix, default_base
+        self._metadata: bytes | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        language = preferred_language(_text(request.headers.get(b"accept-language")))
+        head = request.method == "HEAD"
+        try:
+            response = await self._answer(request, language)
+        except FhirError as error:
+            response = refusal(error, language)
+        except StoreError as error:
+            response = refusal(_store_error(error), language)
+        except Exception:
+            log.exception("unexpected error on %s %s", request.method, request.path.decode("latin-1"))
+            text = Text("Something went wrong here; it has been recorded.", "خطایی در این سامانه رخ داد و ثبت شد.")
+            response = refusal(InternalError(text), language)
+        request_id = request.headers.get(b"x-request-id")
+        if request_id is not None:
+            response.headers.append((b"x-request-id", request_id))
+        await response.send(send, head=head)
+
+    async def _answer(self, request: Request, language: Language) -> Response:
+        parts = self._segments(request)
+        query = pairs(request.query) if b"_format" in request.query or b"_pretty" in request.query else []
+        check_accept(request.headers.get(b"accept"), [value for name, value in query if name == "_format"])
+        if parts == ["metadata"]:
+            return self._capabilities(request)
+        response = await self._handle(request, parts, language)
+        if any(name == "_pretty" and value == "true" for name, value in query) and response.body:
+            response.body = orjson.dumps(orjson.loads(response.body), option=orjson.OPT_INDENT_2)
+        return response
+
+    def _segments(self, request: Request) -> list[str]:
+        try:
+            return segments(request.path[len(self._prefix) :].removeprefix(b"/"))
+        except BadPath:
+            raise BadRequestError(
+                Text("The path is ambiguous: no empty, dot or encoded-slash segments.", "نشانی مبهم است.")
+            ) from None
+
+    def _capabilities(self, request: Request) -> Response:
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            raise _not_allowed(request.method, ["GET", "HEAD"])
+        if self._metadata is None:
+            self._metadata = statement(self._services.base_url, self._services.issuer, self._services.now())
+        return json_response(self._metadata)
+
+    async def _handle(self, request: Request, parts: list[str], language: Language) -> Response:
+        claims = await self._verifier.claims(
+            bearer(request.headers.get(b"authorization")), audience=self._services.base_url
+        )
+        access = access_of(claims, tenant=PRODUCTION_TENANT)
+        if self._services.environment == "production":
+            access = access_of({**claims, "tenant": PRODUCTION_TENANT}, tenant=PRODUCTION_TENANT)
+        elif not claims.get("tenant"):
+            raise ForbiddenError(Text("The access token names no Tenant.", "توکن دسترسی فضای آزمایشی ندارد."))
+        shape, rtype, fid, tail = locate(parts)
+        method = "GET" if request.method == "HEAD" else request.method
+        route = ROUTES.get((shape, method))
+        if route is None:
+            raise _not_allowed(request.method, methods(shape))
+        tenant = await self._tenant(access)
+        call = Call(
+            self._services,
+            request,
+            access,
+            tenant,
+            language,
+            prefer(request.headers.get(b"prefer")),
+            self._services.now() + tenant.clock_offset,
+            rtype,
+            fid,
+            tail,
+        )
+        return await route.handler(call)
+
+    async def _tenant(self, access: Access) -> Tenant:
+        """The caller's Tenant; one that the portal has just made opens by itself, a deleted one stays shut."""
+        database = self._services.store.database
+        found = await tenants.find(database, access.tenant)
+        if found is not None:
+            return found
+        if await tenants.was_deleted(database, access.tenant):
+            raise ForbiddenError(Text("The Tenant of this token was deleted.", "فضای آزمایشی این توکن حذف شده است."))
+
+        async def job(tx: Transaction) -> Tenant:
+            made, _ = await tenants.open_tenant(
+                tx, tenant=access.tenant, base=self._default_base, now=self._services.now()
+            )
+            return made
+
+        return await database.write(job, lock=tenants.lock_of(access.tenant))
+
+
+def locate(parts: list[str]) -> tuple[Shape, str, str, str]:
+    """(shape, type, id, tail) of a path. Raises `NotFoundError` for what is no FHIR path."""
+    if not parts:
+        return "system", "", "", ""
+    head = parts[0]
+    if head == "_history" and len(parts) == 1:
+        return "history", "", "", ""
+    if head == "_search" and len(parts) == 1:
+        return "search", "", "", ""
+    if head not in definitions.RESOURCE_TYPES:
+        raise unknown_type(head)
+    match parts[1:]:
+        case []:
+            return "type", head, "", ""
+        case ["_history"]:
+            return "history", head, "", ""
+        case ["_search"]:
+            return "search", head, "", ""
+        case [fid]:
+            return "instance", head, fid, ""
+        case [fid, "_history"]:
+            return "history", head, fid, ""
+        case [fid, "_history", version]:
+            return "version", head, fid, version
+        case [fid, tail] if not tail.startswith(("$", "_")):
+            return "compartment", head, fid, tail
+    raise NotFoundError(
+        Text(f"There is nothing at {'/'.join(parts)!r}.", f"در «{'/'.join(parts)}» چیزی نیست."), code="not-supported"
+    )
+
+
+def _not_allowed(method: str, allowed: list[str]) -> MethodNotAllowedError:
+    return MethodNotAllowedError(
+        Text(f"{method} is not answered here.", f"متد {method} در اینجا پشتیبانی نمی‌شود."),
+        headers={"Allow": ", ".join(allowed)},
+    )
+
+
+def _store_error(error: StoreError) -> FhirError:
+    """The store's own refusals in FHIR's words."""
+    match error:
+        case TooCostlyError():
+            return UnprocessableError(
+                Text(
+                    f"This needs more than {error.seconds:g} seconds.",
+                    f"این درخواست بیش از {error.seconds:g} ثانیه زمان می‌خواهد.",
+                ),
+                code="too-costly",
+                hint=Text(
+                    "Narrow it, for example by patient, date or code.",
+                    "آن را محدودتر کنید؛ برای نمونه با بیمار، تاریخ یا کد.",
+                ),
+            )
+        case BusyError():
+            return UnavailableError(
+                Text("The store is busy; try again shortly.", "انباره مشغول است؛ اندکی بعد دوباره تلاش کنید."),
+                headers={"Retry-After": "1"},
+            )
+        case QuotaError():
+            return TooLargeError(
+                Text(
+                    f"The Tenant is full: it may hold {error.limit} {error.resource}.",
+                    f"ظرفیت فضای آزمایشی پر است ({error.limit} {error.resource}).",
+                ),
+                code="too-costly",
+                hint=Text(
+                    "Reset it, or delete what is not needed.", "آن را بازنشانی کنید یا منابع غیرلازم را حذف کنید."
+                ),
+            )
+        case UnknownTenantError():
+            return ForbiddenError(Text("There is no such Tenant.", "چنین فضای آزمایشی‌ای وجود ندارد."))
+    return ConflictError(Text(str(error), "وضعیت کنونی اجازهٔ این کار را نمی‌دهد."))
+
+
+def refusal(error: FhirError, language: Language) -> Response:
+    headers = [(b"content-type", FHIR_JSON)]
+    headers += [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in error.headers.items()]
+    return Response(error.status, error.body(language), headers)
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")

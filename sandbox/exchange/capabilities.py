@@ -1,0 +1,126 @@
+"""The CapabilityStatement, made from the tables that route and search, so that it cannot promise what is not there.
+
+http://hl7.org/fhir/R4/capabilitystatement.html
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import orjson
+
+from sandbox.exchange.routes import ROUTES
+from sandbox.fhir import definitions
+from sandbox.fhir.indexing import indexed_parameters
+from sandbox.kernel.clock import instant
+
+_INSTANCE = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
+_DEFINITION = "http://hl7.org/fhir/OperationDefinition/"
+_UNINDEXED = ("_id", "_lastUpdated", "_text", "_content", "_list")
+
+
+def _interactions() -> list[str]:
+    known = {route.interaction for route in ROUTES.values()}
+    return [code for code in _INSTANCE if code.partition("-")[0] in {k.partition("-")[0] for k in known}]
+
+
+def _parameters(rtype: str) -> list[dict[str, str]]:
+    found = []
+    for code, parameter in sorted(definitions.search_parameters(rtype).items()):
+        if parameter.type != "special" and (code in indexed_parameters(rtype) or code in _UNINDEXED):
+            found.append({"name": code, "definition": parameter.url, "type": parameter.type})
+        elif code in _UNINDEXED:
+            found.append({"name": code, "definition": parameter.url, "type": "special"})
+    return found
+
+
+def _resource(rtype: str, base_url: str) -> dict[str, Any]:
+    references = sorted(c for c, p in definitions.search_parameters(rtype).items() if p.type == "reference")
+    return {
+        "type": rtype,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{rtype}",
+        "interaction": [{"code": code} for code in _interactions()],
+        "versioning": "versioned-update",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "referencePolicy": ["literal", "logical", "local"],
+        "searchInclude": ["*", *(f"{rtype}:{code}" for code in references)],
+        "searchRevInclude": _reverse(rtype),
+        "searchParam": _parameters(rtype),
+    }
+
+
+@cache
+def _reverse(rtype: str) -> list[str]:
+    return [
+        f"{source}:{code}"
+        for source in sorted(definitions.RESOURCE_TYPES)
+        for code, parameter in sorted(definitions.search_parameters(source).items())
+        if parameter.type == "reference" and rtype in parameter.targets
+    ]
+
+
+def statement(base_url: str, issuer: str, started: int) -> bytes:
+    """The statement as JSON; `started` is when this exchange began to serve, microseconds."""
+    security = {
+        "cors": True,
+        "service": [
+            {
+                "coding": [
+                    {
+                        "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                        "code": "SMART-on-FHIR",
+                    }
+                ],
+                "text": "OAuth 2 with SMART on FHIR scopes",
+            }
+        ],
+        "extension": [
+            {
+                "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+                "extension": [
+                    {"url": "token", "valueUri": f"{issuer}/oauth/token"},
+                    {"url": "authorize", "valueUri": f"{issuer}/oauth/authorize"},
+                    {"url": "introspect", "valueUri": f"{issuer}/oauth/introspect"},
+                    {"url": "revoke", "valueUri": f"{issuer}/oauth/revoke"},
+                ],
+            }
+        ],
+    }
+    rest = {
+        "mode": "server",
+        "security": security,
+        "resource": [_resource(rtype, base_url) for rtype in sorted(definitions.RESOURCE_TYPES)],
+        "interaction": [{"code": code} for code in ("search-system", "history-system")],
+        "searchParam": [],
+        "compartment": [
+            f"http://hl7.org/fhir/CompartmentDefinition/{kind.lower()}"
+            for kind in ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device")
+        ],
+    }
+    del rest["searchParam"]
+    return orjson.dumps(
+        {
+            "resourceType": "CapabilityStatement",
+            "id": "gozar",
+            "url": f"{base_url}/metadata",
+            "name": "GozarExchange",
+            "title": "Gozar FHIR exchange",
+            "status": "active",
+            "experimental": False,
+            "date": instant(started),
+            "publisher": "Gozar",
+            "kind": "instance",
+            "software": {"name": "Gozar", "version": "0.1.0"},
+            "implementation": {"description": "Gozar FHIR exchange", "url": base_url},
+            "fhirVersion": definitions.FHIR_VERSION,
+            "format": ["json"],
+            "patchFormat": ["application/json-patch+json"],
+            "rest": [rest],
+        }
+    )

@@ -1,0 +1,40 @@
+"""What every handler shares: built once by `sandbox.app`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sandbox.kernel.clock import Clock, micros
+from sandbox.search.compile import Compiler
+from sandbox.search.cursors import Cursors
+from sandbox.security.access import Access, Limit
+from sandbox.storage.repository import Store
+
+
+@dataclass(slots=True)
+class Services:
+    """The store, the cursors' secret, and the exchange's own address."""
+
+    store: Store
+    cursors: Cursors
+    clock: Clock
+    base_url: str
+    issuer: str
+    environment: str
+
+    def now(self) -> int:
+        """Microseconds since 1970, by the exchange's clock."""
+        return micros(self.clock.now())
+
+    def compiler(self, access: Access, now: int, *, letter: str = "s", lenient: bool = False) -> Compiler:
+        """A compiler of searches under the caller's limits; `letter` "" compiles without any, for the exchange itself."""
+
+        def limits(rtype: str) -> tuple[Limit, ...]:
+            return access.limits(rtype, "s") or (access.limits(rtype, "r") if letter == "r" else ())
+
+        return Compiler(self.store.dictionary, limits, self.expand, self.base_url, now, lenient)
+
+    def expand(self, value_set: str) -> Iterable[tuple[str, str]]:
+        """Members of a value set, for `:in`."""
+        return ()

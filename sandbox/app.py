@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy.engine import make_url
@@ -48,9 +48,15 @@ class Application:
     """`/fhir/R4` and `/admin`; start-up migrates, loads the base population when there is none, and serves."""
 
     def __init__(
-        self, settings: SandboxSettings, *, clock: Clock, jwks: Callable[[], Awaitable[Mapping[str, Any]]]
+        self,
+        settings: SandboxSettings,
+        *,
+        clock: Clock,
+        jwks: Callable[[], Awaitable[Mapping[str, Any]]],
+        population: Callable[[], Iterable[bytes]] | None = None,
     ) -> None:
         self._settings, self._clock = settings, clock
+        self._population = population or self._synthetic
         self._verifier = TokenVerifier(issuer=settings.issuer, jwks=jwks, clock=clock)
         self.store = Store(open_database(settings.database_url), own_base=settings.base_url)
         self._exchange: AsgiApp | None = None
@@ -106,16 +112,18 @@ class Application:
         self._sweeper = asyncio.create_task(self._sweep())
 
     async def _seed(self, services: Services) -> None:
-        size, seed = self._settings.population_size, self._settings.population_seed
-        stream = seeding.population(size, seed) if size else ()
-        title = f"{size} synthetic people, seed {seed}"
-        await seeding.load_base(self.store, stream, name=DEFAULT_BASE, title=title, now=services.now())
+        title = f"{self._settings.population_size} synthetic people, seed {self._settings.population_seed}"
+        await seeding.load_base(self.store, self._population, name=DEFAULT_BASE, title=title, now=services.now())
         if self._settings.environment == "production":
 
             async def job(tx: Transaction) -> None:
                 await tenants.open_tenant(tx, tenant=PRODUCTION_TENANT, base=DEFAULT_BASE, now=services.now())
 
             await self.store.database.write(job, lock=tenants.lock_of(PRODUCTION_TENANT))
+
+    def _synthetic(self) -> Iterable[bytes]:
+        size = self._settings.population_size
+        return seeding.population(size, self._settings.population_seed) if size else ()
 
     async def stop(self) -> None:
         """Let writes finish and close the store."""

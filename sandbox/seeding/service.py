@@ -60,7 +60,13 @@ async def open_base(database: Database, *, name: str, title: str) -> Base:
 
 
 async def load_base(
-    store: Store, resources: Iterable[bytes], *, name: str, title: str, now: int, progress: Progress | None = None
+    store: Store,
+    resources: Callable[[], Iterable[bytes]],
+    *,
+    name: str,
+    title: str,
+    now: int,
+    progress: Progress | None = None,
 ) -> Base:
     """Fill a base with `resources`; an interrupted load resumes where it stopped, a finished one changes nothing.
 
@@ -71,7 +77,7 @@ async def load_base(
         return base
     done = base.progress
     group: list[dict[str, Any]] = []
-    for number, resource in enumerate(resources):
+    for number, resource in enumerate(resources()):
         if number < done:
             continue
         group.append(load(resource))

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal.oauth import metadata
 from portal.oauth.authorization_server import Answer
 from portal.oauth.errors import OAuthFault
-from portal.oauth.incoming import read_form
+from portal.oauth.incoming import read_authorization, read_form, read_headers
 from portal.oauth.service import ENVIRONMENTS, OAuth
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def _endpoint(path: str, method: str, answer: Endpoint, *, public: bool = False)
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         asked = str(scope.get("method"))
         try:
-            if asked != method and not (method == "GET" and asked == "HEAD"):
+            if asked not in method.split(", ") and not (asked == "HEAD" and method == "GET"):
                 raise OAuthFault("invalid_request", f"use {method}", status=405, headers={"allow": method})
             found = await answer(scope, receive)
         except OAuthFault as fault:
@@ -70,6 +70,23 @@ def _of(oauth: OAuth, environment: str) -> list[Any]:
     async def token(scope: Scope, receive: Receive) -> Answer:
         return await oauth.token(environment, await read_form(scope, receive))
 
+    async def authorize(scope: Scope, receive: Receive) -> Answer:
+        form, repeated = await read_authorization(scope, receive)
+        target = await oauth.authorize(environment, form, repeated.get("resource", []))
+        return Answer(303, {}, {"location": target, "referrer-policy": "no-referrer"})
+
+    async def push(scope: Scope, receive: Receive) -> Answer:
+        return await oauth.push(environment, await read_form(scope, receive))
+
+    async def revoke(scope: Scope, receive: Receive) -> Answer:
+        return await oauth.revoke(environment, await read_form(scope, receive))
+
+    async def introspect(scope: Scope, receive: Receive) -> Answer:
+        return await oauth.introspect(environment, await read_form(scope, receive))
+
+    async def userinfo(scope: Scope, _receive: Receive) -> Answer:
+        return await oauth.userinfo(environment, read_headers(scope).get("authorization", ""))
+
     async def jwks(_scope: Scope, _receive: Receive) -> Answer:
         return Answer(200, dict(await oauth.jwks(environment)))
 
@@ -79,8 +96,14 @@ def _of(oauth: OAuth, environment: str) -> list[Any]:
 
     return [
         _endpoint(f"/{environment}/oauth/token", "POST", token),
+        _endpoint(f"/{environment}/oauth/par", "POST", push),
+        _endpoint(f"/{environment}/oauth/revoke", "POST", revoke),
+        _endpoint(f"/{environment}/oauth/introspect", "POST", introspect),
+        _endpoint(f"/{environment}/oauth/userinfo", "GET", userinfo),
+        _endpoint(f"/{environment}/oauth/authorize", "GET, POST", authorize),
         _endpoint(f"/{environment}/oauth/jwks", "GET", jwks, public=True),
         _endpoint(f"/.well-known/oauth-authorization-server/{environment}", "GET", server, public=True),
+        _endpoint(f"/{environment}/.well-known/openid-configuration", "GET", server, public=True),
     ]
 
 

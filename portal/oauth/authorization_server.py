@@ -14,13 +14,16 @@ from typing import Any
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Request
 from authlib.oauth2.rfc6749.errors import InvalidScopeError, OAuth2Error, UnauthorizedClientError
-from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
+from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, ClientCredentialsGrant, RefreshTokenGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from sqlalchemy.orm import Session
 
-from portal.oauth import scopes
+from portal.oauth import codes, grants, refresh_tokens, scopes
 from portal.oauth.authentication import Authenticated
+from portal.oauth.authorize import registered
+from portal.oauth.errors import OAuthFault, invalid_grant, invalid_scope
 from portal.oauth.incoming import Incoming
+from portal.oauth.models import DataAccessGrant
 from portal.oauth.tokens import LIFETIME, AccessTokens
 
 # Its debug lines print whole tokens.
@@ -70,6 +73,14 @@ class _Request(OAuth2Request):  # type: ignore[misc]  # Authlib ships no types
         return self.exchange.incoming.form
 
 
+def launch_context(grant: DataAccessGrant) -> dict[str, str]:
+    """SMART launch context of a grant: `patient` and `encounter`, as far as they are known."""
+    if grant.fault == "no_patient":
+        return {}
+    context = {"patient": grant.patient, "encounter": grant.encounter}
+    return {name: value for name, value in context.items() if value}
+
+
 class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]
     """RFC 6749 section 4.4 with SMART system scopes."""
 
@@ -98,13 +109,73 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]
         return issued
 
 
+class AuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc]
+    """RFC 6749 section 4.1 at the token endpoint, with PKCE for every App."""
+
+    def validate_token_request(self) -> None:
+        exchange: Exchange = self.request.exchange
+        form, client = exchange.incoming, exchange.authenticated.client
+        self.request.client = _Client(exchange.authenticated)
+        self.request.authorization_code = codes.redeem(
+            exchange.session,
+            code=form.get("code"),
+            client_id=client.client_id,
+            redirect_uri=form.get("redirect_uri"),
+            verifier=form.get("code_verifier"),
+            thumbprint=exchange.thumbprint,
+            now=exchange.now,
+        )
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        exchange, code = self.request.exchange, self.request.authorization_code
+        grant = grants.standing(exchange.session, code.grant_id, exchange.now)
+        if grant is None:
+            raise invalid_grant("the permission behind this authorization code has ended")
+        body = self.server.issue_for(exchange, grant, grant.scopes, nonce=code.nonce)
+        if refresh_tokens.wanted(grant):
+            bound = exchange.thumbprint if exchange.authenticated.method == "none" else ""
+            body["refresh_token"] = refresh_tokens.issue(exchange.session, grant, thumbprint=bound, now=exchange.now)
+        return 200, body, []
+
+
+class RefreshToken(RefreshTokenGrant):  # type: ignore[misc]
+    """RFC 6749 section 6, rotating for public Apps."""
+
+    def validate_token_request(self) -> None:
+        exchange: Exchange = self.request.exchange
+        self.request.client = _Client(exchange.authenticated)
+        self.request.refresh_token = refresh_tokens.use(
+            exchange.session,
+            token=exchange.incoming.get("refresh_token"),
+            client_id=exchange.authenticated.client.client_id,
+            rotate=exchange.authenticated.method == "none",
+            thumbprint=exchange.thumbprint,
+            key=self.server.refresh_key,
+            now=exchange.now,
+        )
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        exchange, refreshed = self.request.exchange, self.request.refresh_token
+        granted = refreshed.grant.scopes
+        try:
+            requested = scopes.split(exchange.incoming.get("scope")) or granted
+        except scopes.InvalidScope as error:
+            raise invalid_scope(str(error)) from error
+        if any(scopes.grantable(each, granted) != [each] for each in requested):
+            raise invalid_scope("a refresh cannot widen what was granted")
+        body = self.server.issue_for(exchange, refreshed.grant, requested, nonce=None)
+        body["refresh_token"] = refreshed.token
+        return 200, body, []
+
+
 class Server(AuthorizationServer):  # type: ignore[misc]
     """The authorization server of one Environment."""
 
-    def __init__(self, environment: str, tokens: AccessTokens) -> None:
+    def __init__(self, environment: str, tokens: AccessTokens, *, refresh_key: bytes) -> None:
         super().__init__()
-        self.environment, self.tokens = environment, tokens
-        self.register_grant(ClientCredentials)
+        self.environment, self.tokens, self.refresh_key = environment, tokens, refresh_key
+        for grant in (ClientCredentials, AuthorizationCode, RefreshToken):
+            self.register_grant(grant)
 
     @property
     def grant_types(self) -> list[str]:
@@ -113,7 +184,10 @@ class Server(AuthorizationServer):  # type: ignore[misc]
 
     def token(self, exchange: Exchange) -> Answer:
         """Answer a token request. Call it inside `run_sync`, and commit also when the answer is an error."""
-        answer: Answer = self.create_token_response(exchange)
+        try:
+            answer: Answer = self.create_token_response(exchange)
+        except OAuthFault as fault:
+            return Answer(fault.status, fault.body, fault.headers)
         return answer
 
     def issue(
@@ -141,6 +215,38 @@ class Server(AuthorizationServer):  # type: ignore[misc]
             "expires_in": LIFETIME,
             "scope": scope,
         }
+
+    def issue_for(
+        self, exchange: Exchange, grant: DataAccessGrant, requested: list[str], *, nonce: str | None
+    ) -> dict[str, Any]:
+        """Mint what a person agreed to: an access token in its launch context, and an ID token for `openid`."""
+        client = exchange.authenticated.client
+        # A reviewer may have withdrawn a scope since the person agreed.
+        kept = scopes.grant_all(requested, registered(client))
+        if not kept:
+            raise invalid_scope("none of what was granted is still open to this App")
+        context = launch_context(grant)
+        base = self.tokens.audience(self.environment)
+        more: dict[str, Any] = {**context, "grant": grant.id}
+        if "fhirUser" in kept:
+            more["fhirUser"] = f"{base}/{grant.reference}"
+        body = self.issue(exchange, scope=" ".join(kept), subject=grant.subject, more=more)
+        body |= context
+        if "patient" in context:
+            body["need_patient_banner"] = not grant.encounter
+        if "openid" in kept:
+            body["id_token"] = self.tokens.mint_identity(
+                self.environment,
+                client_id=client.client_id,
+                subject=grant.subject,
+                signed_in_at=grant.signed_in_at,
+                nonce=nonce,
+                fhir_user=more.get("fhirUser", ""),
+                algorithm="ES256" if client.profile == "fapi2" else "RS256",
+                now=exchange.now,
+            )
+        grant.last_used_at = exchange.now
+        return body
 
     # --- What Authlib asks of its host ----------------------------------------------------------
 

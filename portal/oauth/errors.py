@@ -32,3 +32,9 @@ def invalid_grant(description: str) -> OAuthFault:
 
 def invalid_scope(description: str) -> OAuthFault:
     return OAuthFault("invalid_scope", description)
+
+
+def invalid_token(description: str) -> OAuthFault:
+    """RFC 6750 section 3.1."""
+    challenge = f'Bearer error="invalid_token", error_description="{description}"'
+    return OAuthFault("invalid_token", description, status=401, headers={"www-authenticate": challenge})

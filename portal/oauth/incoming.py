@@ -97,6 +97,16 @@ async def read_form(scope: Any, receive: Any) -> Incoming:
     return Incoming(method=scope["method"], path=scope["path"], headers=headers, form=form, repeated=repeated)
 
 
+async def read_authorization(scope: Any, receive: Any) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Parameters of an authorization request, from the query (GET) or a form (POST); raises `OAuthFault`."""
+    if scope["method"] == "POST":
+        incoming = await read_form(scope, receive)
+        return incoming.form, incoming.repeated
+    if len(scope.get("query_string", b"")) > MAX_BODY:
+        raise OAuthFault("invalid_request", "the URL is too long", status=414)
+    return parameters(scope.get("query_string", b""))
+
+
 async def read_body(receive: Any) -> bytes:
     """The request body, up to `MAX_BODY` bytes; raises `OAuthFault` with 413 beyond."""
     body = b""

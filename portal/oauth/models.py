@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, String, func
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.kernel.database import Base
@@ -68,3 +69,126 @@ class ClientProfile(Base):
     require_par: Mapped[bool] = mapped_column(Boolean, default=False)
     require_dpop: Mapped[bool] = mapped_column(Boolean, default=False)
     secret_in_production: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class PushedRequest(Base):
+    """Parameters of an authorization request that an App pushed (RFC 9126); used once."""
+
+    __tablename__ = "pushed_requests"
+
+    uri_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("app_environments.client_id"))
+    parameters: Mapped[dict[str, Any]]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+
+
+class Interaction(Base):
+    """An accepted authorization request on its way through sign-in, patient choice and consent. Who signed in is not kept here."""
+
+    __tablename__ = "interactions"
+
+    id_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    environment: Mapped[str] = mapped_column(String(16))
+    client_id: Mapped[str] = mapped_column(ForeignKey("app_environments.client_id"))
+    redirect_uri: Mapped[str] = mapped_column(String(500))
+    scopes: Mapped[list[str]]
+    state: Mapped[str | None] = mapped_column(Text)
+    nonce: Mapped[str | None] = mapped_column(Text)
+    challenge: Mapped[str] = mapped_column(String(43))
+    thumbprint: Mapped[str] = mapped_column(String(43), default="")
+    launch_id: Mapped[str | None] = mapped_column(ForeignKey("launches.id"))
+    patient: Mapped[str] = mapped_column(String(64), default="")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    decided_at: Mapped[datetime | None]
+
+
+class Launch(Base):
+    """A launch that the EHR simulator prepared: who, which patient, which encounter, and the fault to play, if any."""
+
+    __tablename__ = "launches"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    environment: Mapped[str] = mapped_column(String(16))
+    client_id: Mapped[str] = mapped_column(ForeignKey("app_environments.client_id"))
+    user: Mapped[str] = mapped_column(String(100))
+    user_name: Mapped[str] = mapped_column(String(160))
+    patient: Mapped[str] = mapped_column(String(64), default="")
+    encounter: Mapped[str] = mapped_column(String(64), default="")
+    fault: Mapped[str] = mapped_column(String(32), default="")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class CitizenSignIn(Base):
+    """A person signed in at the authorization server of one Environment (and, in the sandbox, of one Tenant)."""
+
+    __tablename__ = "citizen_sign_ins"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    environment: Mapped[str] = mapped_column(String(16))
+    tenant: Mapped[str] = mapped_column(String(48))
+    subject: Mapped[str] = mapped_column(String(64), index=True)
+    reference: Mapped[str] = mapped_column(String(100))
+    name: Mapped[str] = mapped_column(String(160))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    ended_at: Mapped[datetime | None]
+
+
+class DataAccessGrant(Base):
+    """A citizen's standing permission for an App, made by one authorization. `patient` is whose data; `reference` who agreed."""
+
+    __tablename__ = "data_access_grants"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    environment: Mapped[str] = mapped_column(String(16))
+    client_id: Mapped[str] = mapped_column(ForeignKey("app_environments.client_id"), index=True)
+    tenant: Mapped[str] = mapped_column(String(48))
+    subject: Mapped[str] = mapped_column(String(64), index=True)
+    reference: Mapped[str] = mapped_column(String(100))
+    patient: Mapped[str] = mapped_column(String(64), default="")
+    encounter: Mapped[str] = mapped_column(String(64), default="")
+    scopes: Mapped[list[str]]
+    sign_in_id: Mapped[str | None] = mapped_column(ForeignKey("citizen_sign_ins.id"))
+    fault: Mapped[str] = mapped_column(String(32), default="")
+    signed_in_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    revoked_why: Mapped[str] = mapped_column(String(32), default="")
+
+
+class AuthorizationCode(Base):
+    """A code, valid for 60 seconds and one use."""
+
+    __tablename__ = "authorization_codes"
+
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("app_environments.client_id"))
+    grant_id: Mapped[str] = mapped_column(ForeignKey("data_access_grants.id"), index=True)
+    redirect_uri: Mapped[str] = mapped_column(String(500))
+    challenge: Mapped[str] = mapped_column(String(43))
+    nonce: Mapped[str | None] = mapped_column(Text)
+    thumbprint: Mapped[str] = mapped_column(String(43), default="")
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+
+
+class RefreshToken(Base):
+    """A refresh token. `used_at` is set when it was exchanged for its successor; `thumbprint` binds it to a DPoP key."""
+
+    __tablename__ = "refresh_tokens"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("app_environments.client_id"))
+    grant_id: Mapped[str] = mapped_column(ForeignKey("data_access_grants.id"), index=True)
+    thumbprint: Mapped[str] = mapped_column(String(43), default="")
+    created_at: Mapped[datetime]
+    idle_until: Mapped[datetime] = mapped_column(index=True)
+    ends_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    successor_hash: Mapped[str | None] = mapped_column(String(64))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,19 @@ from portal.apps.models import Credential
 from portal.kernel.clock import Clock
 from portal.kernel.database import SessionMaker, transaction
 from portal.kernel.keyfile import read_or_create
+from portal.oauth import dpop, keys, replay, watch
 from portal.oauth import feed as feeds
-from portal.oauth import keys, replay, watch
-from portal.oauth.authentication import METHODS, Authenticator, FetchKeys
+from portal.oauth.authentication import Authenticated, Authenticator, FetchKeys
 from portal.oauth.authorization_server import Answer, Exchange, Server
-from portal.oauth.clients import ClientKey, Clients
-from portal.oauth.errors import OAuthFault
+from portal.oauth.authorize import AuthorizationRequests, RedirectedFault
+from portal.oauth.clients import ClientKey, ClientRecord, Clients
+from portal.oauth.errors import OAuthFault, invalid_client, invalid_token
 from portal.oauth.feed import Feed
 from portal.oauth.incoming import Incoming
+from portal.oauth.inspection import Inspection
 from portal.oauth.keys import KeyRing
 from portal.oauth.replay import ReplayStore
-from portal.oauth.tokens import AccessTokens
+from portal.oauth.tokens import AccessTokens, TokenRefused
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,8 @@ class _Side:
     token_url: str
     authenticator: Authenticator
     server: Server
+    requests: AuthorizationRequests
+    inspection: Inspection
 
 
 class OAuth:
@@ -80,10 +85,10 @@ class OAuth:
         self.tokens = AccessTokens(public_url=public_url, keys=self.keys, feed=self.feed)
         self._used: dict[str, datetime] = {}
         self._tidier: asyncio.Task[None] | None = None
-        shared = ReplayStore(engine)
-        self.sides = {environment: self._side(environment, shared, fetch_keys) for environment in ENVIRONMENTS}
+        self._replay = ReplayStore(engine)
+        self.sides = {environment: self._side(environment, fetch_keys) for environment in ENVIRONMENTS}
 
-    def _side(self, environment: str, store: ReplayStore, fetch_keys: FetchKeys) -> _Side:
+    def _side(self, environment: str, fetch_keys: FetchKeys) -> _Side:
         issuer = self.tokens.issuer(environment)
         token_url = f"{issuer}/oauth/token"
         authenticator = Authenticator(
@@ -91,12 +96,23 @@ class OAuth:
             issuer=issuer,
             token_url=token_url,
             clients=self.clients,
-            replay=store,
+            replay=self._replay,
             pepper=self.pepper,
             fetch_keys=fetch_keys,
             used=self._used,
         )
-        return _Side(environment, issuer, token_url, authenticator, Server(environment, self.tokens))
+        refresh_key = hmac.digest(self.vault_key, f"refresh|{environment}".encode(), "sha256")
+        return _Side(
+            environment,
+            issuer,
+            token_url,
+            authenticator,
+            Server(environment, self.tokens, refresh_key=refresh_key),
+            AuthorizationRequests(
+                environment, issuer=issuer, audience=self.tokens.audience(environment), clients=self.clients
+            ),
+            Inspection(environment, tokens=self.tokens, clients=self.clients),
+        )
 
     async def start(self) -> None:
         """Make missing signing keys, read the feed, begin to follow it."""
@@ -125,13 +141,111 @@ class OAuth:
             raise OAuthFault("unsupported_grant_type", "this server does not know that grant type")
         if any(resource != self.tokens.audience(environment) for resource in incoming.repeated.get("resource", ())):
             raise OAuthFault("invalid_target", f"resource must be {self.tokens.audience(environment)}")
+        thumbprint = await self._proven_key(side.token_url, incoming, authenticated, now)
         async with self.maker() as session:
             answer = await session.run_sync(
-                lambda inner: side.server.token(Exchange(incoming, authenticated, inner, now))
+                lambda inner: side.server.token(Exchange(incoming, authenticated, inner, now, thumbprint))
             )
             # Also when the grant refused: what it revoked for reuse must stay revoked.
             await session.commit()
         return answer
+
+    async def _proven_key(self, url: str, incoming: Incoming, authenticated: Authenticated, now: datetime) -> str:
+        """Thumbprint of the DPoP key the request proves, or empty; raises `OAuthFault`."""
+        proof = incoming.headers.get("dpop", "")
+        if not proof:
+            client = authenticated.client
+            if client.require_dpop or client.profile == "fapi2":
+                raise dpop.invalid_proof("this App must send a DPoP proof (RFC 9449)")
+            return ""
+        checked = dpop.check(proof, method="POST", url=url, now=now)
+        ends = datetime.fromtimestamp(checked.issued_at + dpop.PAST + dpop.FUTURE, UTC)
+        if not await self._replay.use(checked.thumbprint, checked.jti, ends):
+            raise dpop.invalid_proof("the DPoP proof was used before")
+        return checked.thumbprint
+
+    async def push(self, environment: str, incoming: Incoming) -> Answer:
+        """RFC 9126; raises `OAuthFault`."""
+        side, now = self.sides[environment], self.clock.now()
+        authenticated = await side.authenticator.authenticate(incoming, now)
+        proof = incoming.headers.get("dpop", "")
+        thumbprint = await self._proven_key(f"{side.issuer}/oauth/par", incoming, authenticated, now) if proof else ""
+        async with transaction(self.maker) as session:
+            body = await side.requests.push(
+                session,
+                authenticated.client,
+                incoming.form,
+                incoming.repeated.get("resource", []),
+                thumbprint=thumbprint,
+                now=now,
+            )
+        return Answer(201, body)
+
+    async def authorize(self, environment: str, parameters: dict[str, str], resources: list[str]) -> str:
+        """Where the browser goes with an authorization request: on to the person, or back to the App with an error.
+
+        Raises `OAuthFault` for what must be shown instead.
+        """
+        side, now = self.sides[environment], self.clock.now()
+        try:
+            async with transaction(self.maker) as session:
+                accepted = await side.requests.accept(session, parameters, resources, now)
+                handle = await side.requests.begin(session, accepted, now)
+        except RedirectedFault as redirected:
+            return redirected.location
+        english = parameters.get("ui_locales", "").split(" ")[0].lower().startswith("en")
+        return f"{self.public_url}{'/en' if english else ''}/{environment}/oauth/interaction/{handle}"
+
+    async def introspect(self, environment: str, incoming: Incoming) -> Answer:
+        """RFC 7662, for Apps that authenticate as at the token endpoint or, as SMART asks, with an access token."""
+        side, now = self.sides[environment], self.clock.now()
+        caller = await self._introspecting(side, incoming, now)
+        if not incoming.get("token"):
+            raise OAuthFault("invalid_request", "token is missing")
+        async with self.maker() as session:
+            return Answer(200, await side.inspection.introspect(session, incoming.get("token"), caller, now))
+
+    async def _introspecting(self, side: _Side, incoming: Incoming, now: datetime) -> ClientRecord:
+        scheme, _, credential = incoming.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            authenticated = await side.authenticator.authenticate(incoming, now)
+            if authenticated.method == "none":
+                raise invalid_client("a public App introspects with an access token")
+            return authenticated.client
+        return await self._bearer(side, credential.strip(), now)
+
+    async def _bearer(self, side: _Side, credential: str, now: datetime) -> ClientRecord:
+        try:
+            token = await self.tokens.verify(credential, side.environment, now)
+        except TokenRefused as error:
+            raise invalid_token(str(error)) from error
+        client = await self.clients.get(token.client_id)
+        if client is None or not client.admitted or token.key_thumbprint:
+            raise invalid_token("the access token gives no access here")
+        return client
+
+    async def revoke(self, environment: str, incoming: Incoming) -> Answer:
+        """RFC 7009."""
+        side, now = self.sides[environment], self.clock.now()
+        authenticated = await side.authenticator.authenticate(incoming, now)
+        if not incoming.get("token"):
+            raise OAuthFault("invalid_request", "token is missing")
+        async with transaction(self.maker) as session:
+            await side.inspection.revoke(session, incoming.get("token"), authenticated.client, now)
+        return Answer(200, {})
+
+    async def userinfo(self, environment: str, authorization: str) -> Answer:
+        """OpenID Connect UserInfo: `sub`, and `fhirUser` when granted; needs an access token with `openid`."""
+        side, now = self.sides[environment], self.clock.now()
+        scheme, _, credential = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise invalid_token("an access token is needed")
+        await self._bearer(side, credential.strip(), now)
+        token = await self.tokens.verify(credential.strip(), environment, now)
+        if "openid" not in token.scopes:
+            raise OAuthFault("insufficient_scope", "the access token has no openid scope", status=403)
+        more = {"fhirUser": token.fhir_user} if token.fhir_user else {}
+        return Answer(200, {"sub": token.subject, **more})
 
     async def jwks(self, environment: str) -> Mapping[str, Any]:
         """The current key set of `environment`: for the endpoint, and for exchanges in this process."""
@@ -166,8 +280,3 @@ class OAuth:
                 await session.execute(
                     update(Credential).where(Credential.id == credential_id).values(last_used_at=moment)
                 )
-
-
-def methods(environment: str) -> list[str]:
-    """Client authentication methods that `environment`'s metadata announces."""
-    return list(METHODS[environment])

@@ -104,6 +104,34 @@ class AccessTokens:
             claims.update(more)
         return self._keys.signer(environment, "ES256", "at+jwt", now).token(claims)
 
+    def mint_identity(
+        self,
+        environment: str,
+        *,
+        client_id: str,
+        subject: str,
+        signed_in_at: datetime,
+        nonce: str | None,
+        fhir_user: str,
+        algorithm: str,
+        now: datetime,
+    ) -> str:
+        """An OpenID Connect ID token for the App, with SMART's `fhirUser` when it was granted."""
+        issued = int(now.timestamp())
+        claims: dict[str, Any] = {
+            "iss": self.issuer(environment),
+            "aud": client_id,
+            "sub": subject,
+            "iat": issued,
+            "exp": issued + LIFETIME,
+            "auth_time": int(signed_in_at.timestamp()),
+        }
+        if nonce is not None:
+            claims["nonce"] = nonce
+        if fhir_user:
+            claims["fhirUser"] = fhir_user
+        return self._keys.signer(environment, algorithm, "JWT", now).token(claims)
+
     def mint_admin(self, environment: str, now: datetime) -> str:
         """A token for the control plane of `environment`'s exchange; the same one until a minute before its end."""
         issued = int(now.timestamp())

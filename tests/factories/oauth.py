@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -187,3 +188,48 @@ def header_of(token: str) -> dict[str, Any]:
 
 def real_now() -> datetime:
     return datetime.fromtimestamp(time.time(), UTC)
+
+
+VERIFIER = "v" * 64
+CALLBACK = "https://app.test/callback"
+
+
+def challenge_of(verifier: str) -> str:
+    """S256 code challenge (RFC 7636)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def authorization_form(client_id: str, /, *, environment: str = "sandbox", **changes: str | None) -> dict[str, str]:
+    """A right authorization request; `changes` replace or, when None, remove single parameters."""
+    form: dict[str, str | None] = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": CALLBACK,
+        "scope": "launch/patient patient/Observation.rs openid fhirUser offline_access",
+        "state": "s" * 22,
+        "aud": f"{PUBLIC_URL}/{environment}/fhir/R4",
+        "code_challenge": challenge_of(VERIFIER),
+        "code_challenge_method": "S256",
+        **changes,
+    }
+    return {name: value for name, value in form.items() if value is not None}
+
+
+def code_form(client_id: str, code: str, /, **changes: str | None) -> dict[str, str]:
+    """A token request for a code of a public App."""
+    form: dict[str, str | None] = {
+        "grant_type": "authorization_code",
+        "client_id": client_id,
+        "code": code,
+        "redirect_uri": CALLBACK,
+        "code_verifier": VERIFIER,
+        **changes,
+    }
+    return {name: value for name, value in form.items() if value is not None}
+
+
+def dpop_proof(key: Key, *, method: str = "POST", url: str, now: datetime = NOW, **claims: Any) -> str:
+    """A DPoP proof (RFC 9449)."""
+    payload = {"jti": new_id("jti"), "htm": method, "htu": url, "iat": int(now.timestamp()), **claims}
+    header = {"alg": "ES256", "typ": "dpop+jwt", "jwk": key.as_dict(private=False)}
+    return jwt.encode(header, payload, key, algorithms=["ES256"])

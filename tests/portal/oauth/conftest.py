@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
@@ -20,12 +21,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from portal.kernel.clock import FixedClock
-from portal.kernel.database import SessionMaker, create_engine, session_maker
+from portal.kernel.database import SessionMaker, create_engine, session_maker, transaction
 from portal.kernel.migrations import upgrade
+from portal.oauth import interactions
 from portal.oauth.api import routes
+from portal.oauth.interactions import Person
 from portal.oauth.service import OAuth
 from tests.factories import postgres
-from tests.factories.oauth import NOW, MadeApp, make_app, oauth_over
+from tests.factories.oauth import NOW, MadeApp, authorization_form, code_form, make_app, oauth_over
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -34,28 +37,38 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         pool.submit(asyncio.run, work).result()
 
 
-async def _migrate(url: str) -> None:
+async def _migrate(url: str, folder: Path) -> None:
+    """Migrate, and make the signing keys that every test would otherwise make anew (RSA takes its time)."""
     engine = create_engine(url)
     await upgrade(engine)
+    maker = session_maker(engine)
+    oauth = oauth_over(engine, maker, folder, FixedClock(NOW))
+    await oauth.keys.load(("sandbox", "production"), NOW)
     await engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty SQLite file to copy from."""
+def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the key files of all test servers."""
+    return tmp_path_factory.mktemp("secrets")
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory, secrets_folder: Path) -> Path:
+    """A migrated SQLite file with signing keys, to copy from."""
     path = tmp_path_factory.mktemp("oauth") / "empty.sqlite3"
-    _run(_migrate(f"sqlite+aiosqlite:///{path}"))
+    _run(_migrate(f"sqlite+aiosqlite:///{path}", secrets_folder))
     return path
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server whose database `gozar_empty` is migrated, to copy from."""
+def postgres_url(secrets_folder: Path) -> Iterator[str]:
+    """A PostgreSQL server whose database `gozar_empty` is migrated and has signing keys, to copy from."""
     if postgres.binaries() is None:
         pytest.skip("PostgreSQL is not installed")
     with postgres.server() as url:
         _run(_create_database(url, "gozar_empty"))
-        _run(_migrate(_named(url, "gozar_empty")))
+        _run(_migrate(_named(url, "gozar_empty"), secrets_folder))
         yield url
 
 
@@ -121,6 +134,73 @@ class World:
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
 
+    async def authorize(self, form: dict[str, str], environment: str = "sandbox") -> Response:
+        return await self.http.get(f"/{environment}/oauth/authorize", params=form)
+
+    async def approve(
+        self,
+        form: dict[str, str],
+        *,
+        environment: str = "sandbox",
+        person: str = "Patient/p1",
+        patient: str = "p1",
+        chosen: list[str] | None = None,
+    ) -> dict[str, str]:
+        """Go through an authorization as a person would; returns the parameters of the redirect back to the App."""
+        begun = await self.authorize(form, environment)
+        assert begun.status_code == 303, begun.text
+        return await self.agree(
+            begun.headers["location"], environment=environment, person=person, patient=patient, chosen=chosen
+        )
+
+    async def agree(
+        self,
+        place: str,
+        *,
+        environment: str = "sandbox",
+        person: str = "Patient/p1",
+        patient: str = "p1",
+        chosen: list[str] | None = None,
+    ) -> dict[str, str]:
+        handle, now = place.rpartition("/")[2], self.clock.now()
+        async with transaction(self.maker) as session:
+            open_one = await interactions.current(session, handle=handle, environment=environment, now=now)
+            client = await self.oauth.clients.get(open_one.client_id)
+            assert client is not None
+            sign_in, _ = await interactions.open_sign_in(
+                session, Person(person, "مریم"), environment=environment, tenant=client.tenant, now=now
+            )
+            if not open_one.patient:
+                await interactions.choose_patient(session, open_one, patient)
+            target = await interactions.approve(
+                session,
+                open_one,
+                sign_in,
+                chosen=open_one.scopes if chosen is None else chosen,
+                tenant=client.tenant,
+                issuer=self.oauth.tokens.issuer(environment),
+                now=now,
+            )
+        return dict(parse_qsl(urlsplit(target).query))
+
+    async def tokens_for(self, app: MadeApp, **changes: str | None) -> dict[str, Any]:
+        """Approve an authorization of a public App and redeem its code."""
+        back = await self.approve(authorization_form(app.client_id, **changes))
+        answer = await self.token(code_form(app.client_id, back["code"]))
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def refresh(self, app: MadeApp, token: str, **more: str) -> Response:
+        form = {"grant_type": "refresh_token", "client_id": app.client_id, "refresh_token": token, **more}
+        return await self.token(form)
+
+    async def introspect(self, app: MadeApp, token: str) -> dict[str, Any]:
+        answer = await self.http.post("/sandbox/oauth/introspect", data={"token": token}, headers=app.basic)
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
 
 @asynccontextmanager
 async def world_over(engine: AsyncEngine, maker: SessionMaker, folder: Path, **options: Any) -> AsyncIterator[World]:
@@ -136,14 +216,14 @@ async def world_over(engine: AsyncEngine, maker: SessionMaker, folder: Path, **o
 
 
 @pytest.fixture
-async def world(sqlite: tuple[AsyncEngine, SessionMaker], tmp_path: Path) -> AsyncIterator[World]:
+async def world(sqlite: tuple[AsyncEngine, SessionMaker], secrets_folder: Path) -> AsyncIterator[World]:
     """The authorization server on SQLite."""
-    async with world_over(*sqlite, tmp_path) as made:
+    async with world_over(*sqlite, secrets_folder) as made:
         yield made
 
 
 @pytest.fixture
-async def both_worlds(both: tuple[AsyncEngine, SessionMaker], tmp_path: Path) -> AsyncIterator[World]:
+async def both_worlds(both: tuple[AsyncEngine, SessionMaker], secrets_folder: Path) -> AsyncIterator[World]:
     """The authorization server on SQLite, then on PostgreSQL."""
-    async with world_over(*both, tmp_path) as made:
+    async with world_over(*both, secrets_folder) as made:
         yield made

@@ -141,7 +141,7 @@ async def test_fapi_profile_takes_the_issuer_as_audience_only(world: Any) -> Non
     refused = await world.token(assertion_form(assertion(app, "ES256")))
     assert refused.status_code == 401
     accepted = await world.token(assertion_form(assertion(app, "ES256", aud=f"{PUBLIC_URL}/sandbox")))
-    assert accepted.status_code == 200
+    assert accepted.json()["error"] == "invalid_dpop_proof"
 
 
 async def test_fapi_profile_refuses_rs384(world: Any) -> None:

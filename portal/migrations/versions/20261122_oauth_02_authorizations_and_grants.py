@@ -1,6 +1,6 @@
 """authorizations and grants
 
-Revises: 20261122_r1
+Revises: 20261122_companies_01
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 import portal.kernel.database
 
 revision = "20261122_oauth_02"
-down_revision = "20261122_r1"
+down_revision = "20261122_companies_01"
 branch_labels = None
 depends_on = None
 

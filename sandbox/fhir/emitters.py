@@ -354,6 +354,30 @@ def _position(code: str, element: Element | None) -> Emit:
     return emit
 
 
+class _Part:
+    """Stands in for `IndexEntries` while one component of a composite is gathered: only the lists that it can fill."""
+
+    __slots__ = (
+        "dates",
+        "numbers",
+        "of_types",
+        "own_base",
+        "quantities",
+        "references",
+        "strings",
+        "texts",
+        "tokens",
+        "uris",
+    )
+
+    def __init__(self, kind: str, own_base: str) -> None:
+        self.own_base = own_base
+        setattr(self, kind, [])
+        if kind == "tokens":
+            self.texts: list[Any] = []
+            self.of_types: list[Any] = []
+
+
 def composite(code: str, components: Sequence[tuple[bool, Step, str]]) -> Step:
     """Pairs the entries of each component; `components` are (reads the whole resource, step, parameter type)."""
     kinds = tuple(_LISTS[kind] for _, _, kind in components)
@@ -361,7 +385,7 @@ def composite(code: str, components: Sequence[tuple[bool, Step, str]]) -> Step:
     def emit(value: Any, out: IndexEntries) -> None:
         found = []
         for (rooted, step, _), kind in zip(components, kinds, strict=True):
-            part = IndexEntries(out.own_base)
+            part = _Part(kind, out.own_base)
             step(out.resource if rooted else value, part)
             entries = getattr(part, kind)
             if not entries:

@@ -154,6 +154,7 @@ def _plain(code: str) -> tuple[float, tuple[tuple[str, int], ...]] | None:
     return None
 
 
+@lru_cache(maxsize=8192)
 def canonical(value: float, code: str) -> tuple[float, str] | None:
     """The value in base units with their code, rounded to 12 significant digits; None for an unknown unit."""
     try:

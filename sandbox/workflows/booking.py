@@ -328,3 +328,18 @@ async def guard(records: Records, before: Resource | None, new: Resource) -> Non
 
 def _slot_status(status: str) -> str:
     return "busy-tentative" if status in {"proposed", "pending"} else "busy"
+
+
+async def followed(records: Records, before: Resource | None, saved: Resource) -> None:
+    """After a plain write of an Appointment: timers and events, as the verbs have them."""
+    status = saved["status"]
+    if before is not None and before["status"] == status and slots_of(before) == slots_of(saved):
+        return
+    if status == "proposed":
+        await _held(records, copy(saved))
+    elif status == "pending":
+        await _request(records, copy(saved), "pending")
+    elif status == "booked":
+        await booked(records, saved)
+    else:
+        records.tell(f"appointment-{'waitlisted' if status == 'waitlist' else status}", saved, {})

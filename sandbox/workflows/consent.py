@@ -241,3 +241,13 @@ async def guard(records: Records, before: Resource | None, new: Resource) -> Non
             Text("The patient of a Consent does not change.", "بیمار یک رضایت‌نامه تغییر نمی‌کند."),
             expression=("Consent.patient",),
         )
+
+
+async def followed(records: Records, before: Resource | None, saved: Resource) -> None:
+    """After a plain write of a Consent: its event, and the timer of one that ends."""
+    if before is not None and before["status"] == saved["status"]:
+        return
+    end = saved.get("provision", {}).get("period", {}).get("end")
+    if saved["status"] == "active" and end and parse_instant(end) > records.now:
+        await records.later(parse_instant(end), "consent.lapse", ref(saved), {})
+    records.tell(f"consent-{'requested' if saved['status'] == 'proposed' else saved['status']}", saved, {})

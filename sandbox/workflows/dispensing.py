@@ -28,7 +28,7 @@ from sandbox.workflows.codes import (
 )
 from sandbox.workflows.drug_catalogue import Drug, catalogue
 from sandbox.workflows.prescription import MACHINE as PRESCRIPTION
-from sandbox.workflows.prescription import earlier, is_one, items_of, keyed
+from sandbox.workflows.prescription import earlier, group_of_item, is_one, items_of, keyed
 from sandbox.workflows.records import Records, copy, id_of, need, parse_instant, pointer, ref, stamp
 from sandbox.workflows.task_machine import Machine, arrow, states
 
@@ -312,6 +312,15 @@ async def settle(records: Records, group: Resource) -> Resource:
     for item in await items_of(records, group):
         dispensed = await dispensed_of(records, item)
         rest = supply_of(item, dispensed, issued, records.now).total
+        if rest < 0:
+            raise ConflictError(
+                Text(
+                    f"More of {ref(item)} would be dispensed than was prescribed.",
+                    f"از «{ref(item)}» بیش از مقدار تجویزشده تحویل می‌شد.",
+                ),
+                code="business-rule",
+                expression=("MedicationDispense.quantity",),
+            )
         left, gone = left + rest, gone + dispensed
         status = "completed" if rest <= 0 else "active"
         if item["status"] in {"active", "completed"} and item["status"] != status:
@@ -345,17 +354,8 @@ async def group_of(records: Records, dispense_: Resource) -> Resource | None:
         request = await records.find_one(
             "MedicationRequest", id_of(str(authorised.get("reference", "")), "MedicationRequest")
         )
-        group = await group_of_request(records, request) if request else None
+        group = await group_of_item(records, request) if request else None
         if group is not None:
-            return group
-    return None
-
-
-async def group_of_request(records: Records, request: Resource) -> Resource | None:
-    for info in request.get("supportingInformation", ()):
-        rid = id_of(str(info.get("reference", "")), "RequestGroup")
-        group = await records.find_one("RequestGroup", rid) if rid else None
-        if group is not None and is_one(group):
             return group
     return None
 

@@ -319,3 +319,26 @@ async def guard_order(_records: Records, before: Resource | None, new: Resource)
             code="business-rule",
             expression=tuple(f"ServiceRequest.{name}" for name in changed),
         )
+
+
+async def followed(records: Records, before: Resource | None, saved: Resource) -> None:
+    """After a plain write of a DiagnosticReport: its event, and the alert when results are critical."""
+    if before is not None and before["status"] == saved["status"]:
+        return
+    records.tell(f"report-{saved['status']}", saved, {})
+    observed = []
+    for item in saved.get("result", ()):
+        found = await records.find_one("Observation", id_of(str(item.get("reference", "")), "Observation"))
+        if found is not None and "interpretation" in found:
+            observed.append(found)
+    order_ = await _ordered_by(records, saved)
+    if order_ is not None and saved["status"] in {"preliminary", "final", "corrected", "amended"}:
+        await _alert(records, order_, saved, observed)
+
+
+async def _ordered_by(records: Records, report_: Resource) -> Resource | None:
+    for item in report_.get("basedOn", ()):
+        found = await records.find_one("ServiceRequest", id_of(str(item.get("reference", "")), "ServiceRequest"))
+        if found is not None and "requester" in found:
+            return found
+    return None

@@ -59,6 +59,32 @@ MACHINE: Final = Machine(
         arrow("expire", "issued", "expired", who=CLOCK_ONLY, effect="MedicationRequests stopped"),
     ),
 )
+_WAYS = "draft active on-hold unknown"
+ITEM: Final = Machine(
+    name="medication-request",
+    subject="MedicationRequest",
+    initial=frozenset({"draft", "active", "on-hold", "unknown"}),
+    states=states(
+        ("draft", "پیش‌نویس"),
+        ("active", "فعال"),
+        ("on-hold", "معلق"),
+        ("unknown", "نامعلوم"),
+        final=(
+            ("completed", "کامل"),
+            ("stopped", "متوقف"),
+            ("cancelled", "لغوشده"),
+            ("entered-in-error", "ثبت نادرست"),
+        ),
+    ),
+    transitions=(
+        arrow("activate", "draft on-hold unknown", "active"),
+        arrow("hold", "draft active unknown", "on-hold"),
+        arrow("complete", "active on-hold unknown", "completed"),
+        arrow("stop", "active on-hold unknown", "stopped"),
+        arrow("cancel", _WAYS, "cancelled"),
+        arrow("retract", _WAYS, "entered-in-error"),
+    ),
+)
 _GROUP_STATUS: Final = {
     "draft": "draft",
     "signed": "on-hold",
@@ -332,6 +358,54 @@ async def expire(records: Records, group: Resource, _data: dict[str, str]) -> Re
         return None
     group = copy(group)
     return await _enter(records, group, _fire(records, group, "expire"))
+
+
+async def guard_item(records: Records, before: Resource | None, new: Resource) -> None:
+    """Judge a plain REST write of a MedicationRequest: one of a prescription changes while it is a draft, and by verbs."""
+    group = await group_of_item(records, before or new)
+    if before is None:
+        if group is not None:
+            raise UnprocessableError(
+                Text(
+                    "Items enter a prescription with RequestGroup/$prescribe.",
+                    "قلم نسخه با RequestGroup/$prescribe ثبت می‌شود.",
+                ),
+                code="business-rule",
+                expression=("MedicationRequest.supportingInformation",),
+            )
+        return
+    ITEM.follow(before["status"], str(new.get("status", "")), who=records.actor, now=records.now, subject=ref(before))
+    if group is None:
+        return
+    fixed = ("status", "subject", "groupIdentifier", "supportingInformation")
+    content = (
+        "medicationCodeableConcept",
+        "medicationReference",
+        "dispenseRequest",
+        "dosageInstruction",
+        "substitution",
+    )
+    kept = fixed if state_tag(group) == "draft" else (*fixed, *content)
+    changed = [name for name in kept if before.get(name) != new.get(name)]
+    if changed:
+        raise ConflictError(
+            Text(
+                f"{ref(before)} is an item of {ref(group)} in state '{state_tag(group)}': {', '.join(changed)} may not change.",
+                f"«{ref(before)}» قلمی از «{ref(group)}» در وضعیت «{state_tag(group)}» است و {'، '.join(changed)} تغییر نمی‌کند.",
+            ),
+            code="business-rule",
+            expression=tuple(f"MedicationRequest.{name}" for name in changed),
+        )
+
+
+async def group_of_item(records: Records, item: Resource) -> Resource | None:
+    """The prescription a MedicationRequest belongs to; None when it stands alone."""
+    for info in item.get("supportingInformation", ()):
+        rid = id_of(str(info.get("reference", "")), "RequestGroup")
+        group = await records.find_one("RequestGroup", rid) if rid else None
+        if group is not None and is_one(group):
+            return group
+    return None
 
 
 async def guard(records: Records, before: Resource | None, new: Resource) -> None:

@@ -125,7 +125,8 @@ def _note(records: Records, task: Resource, answer: str) -> Resource:
 
 
 async def _close(records: Records, task: Resource) -> None:
-    order = await records.find_one("ServiceRequest", id_of(task["focus"]["reference"], "ServiceRequest"))
+    focus = str(task.get("focus", {}).get("reference", ""))
+    order = await records.find_one("ServiceRequest", id_of(focus, "ServiceRequest"))
     if order is not None and task["status"] in _ORDER:
         await records.save(copy(order) | {"status": _ORDER[task["status"]]})
 
@@ -143,5 +144,23 @@ async def guard(records: Records, before: Resource | None, new: Resource) -> Non
         MACHINE.start(str(new.get("status", "")), subject="Task")
         return
     taken = MACHINE.follow(before["status"], new["status"], who=records.actor, now=records.now, subject=ref(before))
+    if taken is not None and taken.name == "answer":
+        raise UnprocessableError(
+            Text(
+                f"The answer is more than a status: call Task/{before['id']}/$answer.",
+                f"پاسخ بیش از یک وضعیت است؛ Task/{before['id']}/$answer را فراخوانید.",
+            ),
+            code="business-rule",
+            expression=("Task.status",),
+        )
     if taken is not None:
         await _close(records, new)
+
+
+async def followed(records: Records, before: Resource | None, saved: Resource) -> None:
+    """After a plain write of a referral's Task: its event, and a new one's time limit."""
+    if before is None:
+        await records.later(records.now + ANSWER_TIME, "referral.time-out", ref(saved), {"was": "requested"})
+        records.tell("referral-requested", saved, {})
+    elif before["status"] != saved["status"]:
+        records.tell(f"referral-{saved['status']}", saved, {})

@@ -280,3 +280,16 @@ async def guard(records: Records, before: Resource | None, new: Resource) -> Non
         )
     if arrow_taken is not None:
         await _follow(records, new)
+
+
+async def followed(records: Records, before: Resource | None, saved: Resource) -> None:
+    """After a plain write of a teleconsultation's Task: its event, and a new one's time limit."""
+    if before is None:
+        due = records.now + ANSWER_TIME
+        await records.later(due, "teleconsultation.time-out", ref(saved), {"was": "requested"})
+        records.tell("teleconsultation-requested", saved, {"answerBy": stamp(due)})
+    elif before["status"] != saved["status"]:
+        records.tell(f"teleconsultation-{_TOLD[saved['status']]}", saved, {})
+
+
+_TOLD: Final = {"rejected": "declined", "in-progress": "started", "cancelled": "cancelled"}

@@ -1,0 +1,1 @@
+"""FHIR operations of the Workflows: what `POST [type]/[id]/$verb` takes, needs and does."""

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from .calendars import MONTH, day_of
 from .fhir.fragments import Resource
 from .fhir.infrastructure import infrastructure
-from .fhir.patient import patient
-from .households import Member, Planner
-from .person import Identity, Registrar
+from .households import Planner
+from .life.simulate import Engine
+from .person import Registrar
 from .population import PopulationSpec
 
 SHARD = 16  # households handed to a worker at once; the bytes do not depend on it
@@ -38,6 +38,7 @@ class Simulation:
         as_of = day_of(spec.as_of)
         self.planner = Planner(spec.seed, as_of, spec.history_years, as_of + int(spec.evolve_months * MONTH))
         self.registrar = Registrar(spec)
+        self.engine = Engine(spec)
 
     def shards(self, size: int = SHARD) -> Iterator[Shard]:
         """The shards that together hold persons spec.first..spec.size, in order."""
@@ -53,20 +54,10 @@ class Simulation:
 
     def batches(self, shard: Shard) -> Iterator[Batch]:
         """One batch for each person of a shard."""
-        left_out, kept = shard.skip, shard.keep
-        for members in self._planned(shard):
-            for who in members:
-                if left_out:
-                    left_out -= 1
-                    continue
-                if not kept:
-                    return
-                kept -= 1
-                yield Batch(who.code, [patient(who, who.member.death, None)])
-
-    def _planned(self, shard: Shard) -> list[list[Identity]]:
-        planned: list[list[Member]] = self.planner.plan(shard.household, shard.households)
-        return self.registrar.identify(planned)
+        households = self.registrar.identify(self.planner.plan(shard.household, shard.households))
+        people = [who for members in households for who in members][shard.skip : shard.skip + shard.keep]
+        for who, resources in self.engine.live(people):
+            yield Batch(who.code, resources)
 
 
 def generate(spec: PopulationSpec) -> Iterator[Batch]:

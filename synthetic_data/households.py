@@ -9,6 +9,7 @@ A member's number is `household * SLOTS + slot`; slots: 0 woman, 1 man, 2.. the 
 ..., and last the deceased relative. A number never depends on how many people are made.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
 
@@ -112,6 +113,18 @@ def _deaths() -> tuple[Floats, Floats, float]:
         mx = rates[np.searchsorted(starts, np.arange(100), side="right") - 1]
         found.append(mx * weights)
     return found[0], found[1], float(found[0].sum() + found[1].sum())
+
+
+@cache
+def _hazards(female: bool) -> list[float]:
+    table = load("demography")["mortality_mx"]["female" if female else "male"]
+    starts, rates = [int(age) for age in table], list(table.values())
+    return [float(rates[bisect_right(starts, age) - 1]) for age in range(121)]
+
+
+def mortality(female: bool, age: int) -> float:
+    """Deaths per person-year at a completed age."""
+    return _hazards(female)[min(age, 120)]
 
 
 def _age_at_death(uniform: float) -> tuple[bool, int]:

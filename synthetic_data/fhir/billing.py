@@ -1,0 +1,73 @@
+"""Claim and ExplanationOfBenefit: what a visit cost and who paid. http://hl7.org/fhir/R4/claim.html"""
+
+from functools import cache
+
+from ..calendars import ISO
+from ..life.record import Life, Visit
+from . import concepts
+from .fragments import INTEGERS, META, concept, encode, reference, v3
+from .infrastructure import payer_id
+
+_PRICE = b',"currency":"IRR"}'
+_TYPE = {
+    False: encode(concept([v3("claim-type", "professional", "Professional")], "خدمات سرپایی")),
+    True: encode(concept([v3("claim-type", "institutional", "Institutional")], "خدمات بستری")),
+}
+_PRIORITY = encode({"coding": [v3("processpriority", "normal", "Normal")]})
+_SUBMITTED = encode(concept([v3("adjudication", "submitted", "Submitted Amount")], "مبلغ درخواستی"))
+_BENEFIT = encode(concept([v3("adjudication", "benefit", "Benefit Amount")], "سهم بیمه"))
+_COPAY = encode(concept([v3("adjudication", "copay", "CoPay")], "سهم بیمار"))
+
+
+@cache
+def line(code: bytes, price: int) -> bytes:
+    """A claim item after its sequence number."""
+    amount = INTEGERS[price] if price < 10_000 else str(price).encode()
+    return b"".join((
+        b',"productOrService":', code, b',"unitPrice":{"value":', amount, _PRICE, b',"net":{"value":', amount, _PRICE,
+    ))  # fmt: skip
+
+
+def drug_line(key: str) -> bytes:
+    """The concept under which a drug is billed."""
+    return concepts.medication(key)
+
+
+@cache
+def _between(payer: str, facility: str, inpatient: bool) -> bytes:
+    return b"".join((
+        b'",', META, b',"status":"active","type":', _TYPE[inpatient], b',"use":"claim","insurer":',
+        encode(reference("Organization", payer_id(payer))), b',"provider":', encode(reference("Organization", facility)),
+        b",",
+    ))  # fmt: skip
+
+
+def write_claim(life: Life, visit: Visit, coverage: bytes) -> None:
+    """Write the claim of a visit that has ended, and the insurer's settlement of it."""
+    payer = life.who.payer
+    inpatient = visit.setting.inpatient
+    total = sum(price for _, price in visit.lines)
+    share = max(payer.pays, 0.9) if inpatient else payer.pays
+    paid = int(total * share)
+    common = (
+        _between(payer.code, visit.physician.facility.id, inpatient), life.patient, b'"created":"', ISO[visit.end], b'",',
+    )  # fmt: skip
+    amount = str(total).encode()
+    id_ = visit.id + b"-c"
+    items = [b'{"sequence":' + INTEGERS[i] + piece for i, (piece, _) in enumerate(visit.lines, 1)]
+    insurance = b'"coverage":{"reference":"Coverage/' + coverage + b'"}}],'
+    encounter = b',"encounter":[{"reference":"Encounter/' + visit.id + b'"}]}'
+    claim = (
+        b'{"resourceType":"Claim","id":"', id_, *common, b'"priority":', _PRIORITY,
+        b',"insurance":[{"sequence":1,"focal":true,', insurance, b'"item":[', (encounter + b",").join(items), encounter,
+        b'],"total":{"value":', amount, _PRICE, b"}",
+    )  # fmt: skip
+    life.out.append(("Claim", visit.text + "-c", b"".join(claim)))
+    settled = (
+        b'{"resourceType":"ExplanationOfBenefit","id":"', visit.id, b"-e", *common,
+        b'"claim":{"reference":"Claim/', id_, b'"},"outcome":"complete","insurance":[{"focal":true,', insurance,
+        b'"total":[{"category":', _SUBMITTED, b',"amount":{"value":', amount, _PRICE,
+        b'},{"category":', _BENEFIT, b',"amount":{"value":', str(paid).encode(), _PRICE,
+        b'},{"category":', _COPAY, b',"amount":{"value":', str(total - paid).encode(), _PRICE, b"}]}",
+    )  # fmt: skip
+    life.out.append(("ExplanationOfBenefit", visit.text + "-e", b"".join(settled)))

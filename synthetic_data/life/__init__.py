@@ -1,0 +1,1 @@
+"""Living: the latent physiological state, growth, vaccination, pregnancy and birth, death, and the record of care."""

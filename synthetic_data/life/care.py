@@ -1,0 +1,299 @@
+"""What happens between a person and the care network: visits, diagnoses, orders, results, prescriptions, dispensing."""
+
+from collections.abc import Callable
+from functools import cache
+
+from ..calendars import CLOCK, ISO, OPEN_DAY, YEAR
+from ..catalogue.tables import Drug, Service, drugs, panels, tests
+from ..fhir import concepts
+from ..fhir import observations as o
+from ..fhir.billing import line, write_claim
+from ..fhir.conditions import problem_of, write_allergy
+from ..fhir.encounters import attending, write_encounter
+from ..fhir.medications import write_dispense, write_request
+from ..fhir.orders import (
+    performer,
+    write_imaging_report,
+    write_order,
+    write_procedure,
+    write_report,
+    write_specimen,
+)
+from ..fhir.systems import SERVICE
+from ..world.providers import Practitioner
+from . import vitals
+from .laboratory import samplers
+from .latent import variables
+from .record import Life, Problem, Run, Setting, Visit
+
+SETTINGS = {
+    code: Setting(code, *rest)
+    for code, *rest in (
+        ("clinic", "clinic", "درمانگاه", 1_600_000, (10, 25), True),
+        ("hospital_clinic", "hospital", "درمانگاه بیمارستان", 1_900_000, (10, 30), True),
+        ("health_centre", "health_centre", "مرکز سلامت", 400_000, (10, 30), True),
+        ("emergency", "hospital", "اورژانس", 3_900_000, (60, 300), True),
+        ("admission", "hospital", "بستری", 24_000_000, (0, 120), True),
+        ("teleconsultation", "clinic", "مشاورهٔ از راه دور", 1_200_000, (8, 20), False),
+        ("home", "clinic", "ویزیت در منزل", 3_500_000, (20, 60), True),
+        ("dental", "clinic", "دندان‌پزشکی", 2_400_000, (20, 60), True),
+    )  # fmt: skip
+}
+_VISIT_LINES = {
+    code: line(
+        concepts.own(SERVICE, code.replace("_", "-"), code.replace("_", " ").capitalize(), setting.fa), setting.price
+    )
+    for code, setting in SETTINGS.items()
+}
+_SAMPLERS = samplers()
+_ALWAYS_OPEN = frozenset(("emergency", "admission"))
+_BOUND = {v.name: (v.index, v.treat_to, v.low, v.high) for v in variables().values()}
+
+
+def physician_for(life: Life, specialty: str, draw: float) -> Practitioner:
+    """A practitioner of the household's city, or of the provincial capital for the rarer specialties."""
+    found = life.who.home.network.practitioners[specialty]
+    if len(found) == 1:
+        return found[0]
+    return found[int((life.who.home.doctor if specialty == "general_practice" else draw) * len(found))]
+
+
+def open_visit(run: Run, day: int, code: str, specialty: str) -> Visit | None:
+    """The visit of this day: one that is open already, or a new one. None before the written history."""
+    life = run.life
+    if day < life.window:
+        return None
+    visit = life.visit
+    if visit is not None:
+        return visit
+    setting = SETTINGS[code]
+    draw = run.u()
+    minute = int(draw * 1380) if code in _ALWAYS_OPEN else 480 + 10 * int(draw * 66)
+    life.visit = visit = Visit(run, setting, physician_for(life, specialty, draw), day, minute)
+    visit.lines.append((_VISIT_LINES[code], setting.price))
+    if setting.physical:
+        vitals.routine(run, visit)
+    return visit
+
+
+def admit(run: Run, day: int, specialty: str, nights: int) -> Visit | None:
+    """A stay in hospital; what happens until it ends is part of it."""
+    life = run.life
+    if day < life.window:
+        return None
+    if life.visit is not None and life.visit.setting.inpatient:
+        return life.visit
+    close_visit(life)
+    visit = open_visit(run, day, "admission", specialty)
+    if visit is not None:
+        visit.end = min(day + nights, life.death, life.until - 1)
+        life.admitted = visit.end
+        visit.lines += [(_VISIT_LINES["admission"], SETTINGS["admission"].price)] * max(0, visit.end - day - 1)
+    return visit
+
+
+def close_visit(life: Life) -> None:
+    """End the open visit: write the encounter and settle it."""
+    visit = life.visit
+    if visit is None:
+        return
+    life.visit = None
+    low, high = visit.setting.minutes
+    died = life.death == visit.end and visit.setting.code in _ALWAYS_OPEN
+    write_encounter(life, visit, low + (visit.minute * 7 + visit.day) % (high - low), died)
+    if life.insured:
+        write_claim(life, visit, life.coverage_on(visit.day))
+
+
+def diagnose(run: Run, day: int, code: str, lasts: int = 0) -> None:
+    """Add a diagnosis, for `lasts` days or, when 0, until it is resolved. A known one is not made twice."""
+    life = run.life
+    problem = problem_of(life, code)
+    visit = life.visit
+    if problem is None or lasts:
+        text, id_ = run.new_id()
+        problem = Problem(code, text, id_, max(life.birth, day - (2 if lasts else 0)), day)
+        if visit is not None:
+            problem.encounter, problem.recorder = visit.id, attending(visit.physician)
+        problem.abated = day + lasts if lasts else 0
+        life.open_conditions.append(problem)
+    if visit is not None and problem.id not in visit.diagnoses:
+        visit.diagnoses.append(problem.id)
+    run.memory["reason"] = problem
+
+
+def resolve(run: Run, day: int, code: str) -> None:
+    """A diagnosis has gone."""
+    problem = problem_of(run.life, code)
+    if problem is not None:
+        problem.abated = max(day, problem.recorded)
+
+
+def reason_of(run: Run) -> bytes:
+    """The id of the diagnosis this story last made, when it is known at this visit."""
+    problem: Problem | None = run.memory.get("reason")
+    return b"" if problem is None else problem.id
+
+
+def order(run: Run, day: int, key: str) -> None:
+    """Order a panel, take the sample, report the results."""
+    visit = run.life.visit
+    if visit is None:
+        return
+    panel = panels()[key]
+    code = concepts.panel(key)
+    request = write_order(run, visit, code, False)
+    facility = run.life.who.home.network.facilities["hospital" if visit.setting.code in _ALWAYS_OPEN else "laboratory"]
+    urgent = visit.setting.code in _ALWAYS_OPEN
+    draw = run.u()
+    taken, minute = (
+        (day, min(1380, visit.minute + 10 + int(draw * 40))) if urgent else (OPEN_DAY[day + 1], 420 + int(draw * 180))
+    )
+    if taken >= min(run.life.until, run.life.death):
+        return  # the sample has not been taken yet
+    moment = ISO[taken] + CLOCK[taken][minute]
+    issued = ISO[taken] + CLOCK[taken][min(1439, minute + (45 if urgent else 240) + int(draw * 60))]
+    specimen = write_specimen(
+        run, tests()[panel.tests[0]].specimen, request, moment, ISO[taken] + CLOCK[taken][minute + 15]
+    )
+    middle = b"".join((
+        visit.context, b'"effectiveDateTime":"', moment, b'","issued":"', issued, b'",', performer(facility.id),
+        b',"specimen":{"reference":"Specimen/', specimen, b'"},',
+    ))  # fmt: skip
+    results = [result(run, day, test, middle) for test in panel.tests]
+    write_report(run, visit, code, request, specimen, [r for r in results if r], moment, issued, facility.id)
+    visit.lines.append((line(code, panel.price), panel.price))
+    run.memory.pop("creatinine", None)
+
+
+def result(run: Run, day: int, key: str, middle: bytes) -> bytes:
+    """One laboratory Observation; returns its id, empty when the test could not be done."""
+    life = run.life
+    read = _SAMPLERS.get(key)
+    text, id_ = run.new_id()
+    if read is None:
+        head, value = o.coded_result(key, _positive(key)(run, day))
+        life.out.append(("Observation", text, b"".join((o.HEAD, id_, head, middle, value))))
+        return id_
+    lab = o.lab_test(key, life.female)
+    printed = round(read(run, day) * lab.scale)
+    if key == "ldl" and run.memory.get("triglycerides", 0) > 400:
+        return b""  # Friedewald's formula does not hold, and no laboratory prints it
+    printed = 0 if printed < 0 else 9999 if printed > 9999 else printed
+    run.memory[key] = printed / lab.scale
+    life.out.append(("Observation", text, b"".join((
+        o.HEAD, id_, lab.head, middle, b'"valueQuantity":{"value":', lab.table[printed], lab.tail(printed),
+    ))))  # fmt: skip
+    return id_
+
+
+@cache
+def _positive(key: str) -> Callable[[Run, int], bool]:
+    from ..conditions.expressions import compile_guard
+
+    return compile_guard(tests()[key].positive, f"tests.toml: {key}")
+
+
+def image(run: Run, day: int, study: Service, conclusion: str) -> None:
+    """Order an imaging study and report it."""
+    visit = run.life.visit
+    if visit is None:
+        return
+    code = concepts.service(study.key)
+    request = write_order(run, visit, code, True)
+    urgent = visit.setting.code in _ALWAYS_OPEN
+    done = day if urgent else OPEN_DAY[day + 1 + int(run.u() * 5)]
+    if done < min(run.life.until, run.life.death):
+        minute = min(1400, visit.minute + 60) if urgent else 540 + int(run.u() * 500)
+        write_imaging_report(run, visit, code, request, conclusion, done, minute)
+    visit.lines.append((line(code, study.price), study.price))
+
+
+def perform(run: Run, day: int, procedure: Service) -> None:
+    """Do something to the patient. Surgery and births are written for the whole life."""
+    visit = run.life.visit
+    if visit is None and procedure.kind not in ("surgery", "birth"):
+        return
+    minute = min(1430, visit.minute + 15) if visit else 600
+    write_procedure(run, visit, procedure.key, procedure.kind, day, minute, reason_of(run))
+    if visit:
+        visit.lines.append((line(concepts.service(procedure.key), procedure.price), procedure.price))
+
+
+def dose_for(life: Life, drug: Drug, day: int) -> float:
+    """The single dose: by weight for children where the drug says so, the usual one otherwise."""
+    if not drug.mg_per_kg:
+        return drug.dose
+    months = (day - life.birth) / YEAR * 12
+    kilograms = vitals.size(life.female, months, life.size_z)[1]
+    amount = kilograms * drug.mg_per_kg / drug.mg_per_unit / drug.per_day
+    return min(15.0, max(1.0, round(amount * 2) / 2))
+
+
+def prescribe(run: Run, day: int, drug: Drug, days: int) -> None:
+    """Prescribe a drug for some days, and dispense it: fully, in two parts, substituted, or not at all."""
+    life = run.life
+    visit = life.visit
+    if visit is None:
+        return
+    if drug.child and vitals.is_child(life, day):
+        drug = drugs()[drug.child]
+    dose = dose_for(life, drug, day)
+    count = max(1, -int(-dose * drug.per_day * days // 1))
+    request = write_request(run, visit, drug, dose, count, days, reason_of(run))
+    visit.rx += 1
+    _dispense(run, visit, drug, request, count, days)
+    cost = int(count * drug.price)
+    visit.lines.append((line(concepts.medication(drug.key), cost), cost))
+
+
+def _dispense(run: Run, visit: Visit, drug: Drug, request: bytes, count: int, days: int) -> None:
+    draw = run.u()
+    if draw < 0.06:
+        return  # never collected
+    last = min(run.life.until, run.life.death)
+    day = visit.day if draw < 0.8 or visit.setting.inpatient else visit.day + 1
+    minute = min(1430, visit.minute + 30 + int(draw * 90))
+    if day >= last:
+        return
+    substituted = 0.1 < draw < 0.16
+    if 0.16 < draw < 0.22 and count >= 4 and days >= 4:
+        half = count // 2
+        write_dispense(run, visit, drug, request, day, minute, half, days // 2, substituted)
+        if visit.day + 5 < last:
+            write_dispense(run, visit, drug, request, visit.day + 5, 660, count - half, days - days // 2, substituted)
+        return
+    write_dispense(run, visit, drug, request, day, minute, count, days, substituted)
+
+
+def allergic(run: Run, day: int, substance: str, severe: bool) -> None:
+    """Record an allergy once."""
+    life = run.life
+    if substance not in life.allergies:
+        identifier = run.new_id()
+        life.allergies[substance] = identifier[0]
+        life.flags.add(f"{substance}_allergy")
+        write_allergy(life, identifier, substance, day, severe)
+
+
+def start_effects(run: Run, drug: Drug) -> None:
+    """Let a drug act on the latent state: bounded, scaled by adherence, and a little different in everybody."""
+    shifts = {}
+    state = run.life.state
+    if not run.adherence:
+        run.adherence = 0.35 + 0.65 * (1 - (1 - run.u()) ** 2)
+    response = 0.1 if run.u() < 0.1 else 0.7 + 0.5 * run.u()  # one in ten hardly responds
+    for name, change in drug.effects.items():
+        index, goal, low, high = _BOUND[name]
+        room = goal - state[index]
+        wanted = change * run.adherence * response
+        shift = max(wanted, min(room, 0.0)) if wanted < 0 else min(wanted, max(room, 0.0))
+        shifts[index] = shift
+        state[index] = min(high, max(low, state[index] + shift))
+    run.drugs[drug.key] = shifts
+
+
+def stop_effects(run: Run, key: str) -> None:
+    """A drug's effect goes when it is stopped."""
+    for index, shift in run.drugs.pop(key, {}).items():
+        run.life.state[index] -= shift

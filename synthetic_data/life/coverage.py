@@ -1,0 +1,52 @@
+"""Insurance over a life: periods that follow each other, sometimes at another insurer."""
+
+from ..calendars import ISO, YEAR
+from ..fhir import systems
+from ..fhir.fragments import META, concept, encode, reference, v3
+from ..fhir.infrastructure import payer_id
+from ..world.payers import Payer
+from .record import FOREVER, Life
+
+
+class Period:
+    """A Coverage in force from `start` to `end`, both included."""
+
+    __slots__ = ("end", "id", "payer", "start", "text")
+
+    def __init__(self, text: str, payer: Payer, start: int, end: int) -> None:
+        self.text, self.id, self.payer, self.start, self.end = text, text.encode(), payer, start, end
+
+
+_TYPE = encode(concept([v3("v3-ActCode", "PUBLICPOL", "public healthcare")], "بیمهٔ پایهٔ سلامت"))
+_SELF = encode(concept([v3("subscriber-relationship", "self", "Self")], "اصلی"))
+_CHILD = encode(concept([v3("subscriber-relationship", "child", "Child")], "تبعی"))
+
+
+def cover(life: Life) -> None:
+    """Decide and write the coverage periods: one policy a year is life's rule, so each runs from the first day of the history."""
+    if not life.insured:
+        return
+    start = max(life.birth, life.window)
+    period = Period(f"{life.who.code}-cov1", life.who.payer, start, FOREVER)
+    life.coverages.append(period)
+    child = life.window - life.birth < 18 * YEAR
+    for made in life.coverages:
+        _write(life, made, child)
+
+
+def _write(life: Life, period: Period, child: bool) -> None:
+    payer = period.payer
+    end = min(period.end, life.death)
+    over = end < life.until
+    closing = b'","end":"' + ISO[end] if over else b""
+    parts = (
+        b'{"resourceType":"Coverage","id":"', period.id, b'",', META,
+        b',"identifier":[{"system":"', systems.INSURANCE_NUMBER.encode(), b'","value":"SBX-', period.id, b'"}],"status":"',
+        b"cancelled" if over else b"active", b'","type":', _TYPE,
+        b',"beneficiary":{"reference":"Patient/', life.pid, b'"},"relationship":', _CHILD if child else _SELF,
+        b',"period":{"start":"', ISO[period.start], closing,
+        b'"},"payor":[', encode(reference("Organization", payer_id(payer.code))),
+        b'],"class":[{"type":', encode({"coding": [v3("coverage-class", "plan", "Plan")]}), b',"value":"', payer.code.encode(),
+        b'","name":', encode(payer.name_fa), b"}]}",
+    )  # fmt: skip
+    life.out.append(("Coverage", period.text, b"".join(parts)))

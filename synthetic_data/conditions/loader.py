@@ -1,5 +1,6 @@
 """Reading one story file into a compiled Story, with errors that name the file and the place in it."""
 
+import itertools
 from typing import Any
 
 from ..errors import StoryFormatError
@@ -37,7 +38,7 @@ def _knots(row: dict[str, Any], key: str, place: str) -> tuple[tuple[float, floa
         knots = tuple((float(age), float(amount)) for age, amount in value)
     except (TypeError, ValueError) as error:
         raise StoryFormatError(f"{place}: {key} must be a list of [age, amount] pairs") from error
-    if any(b[0] <= a[0] for a, b in zip(knots, knots[1:], strict=False)) or any(amount < 0 for _, amount in knots):
+    if any(b[0] <= a[0] for a, b in itertools.pairwise(knots)) or any(amount < 0 for _, amount in knots):
         raise StoryFormatError(f"{place}: {key} needs rising ages and amounts that are not negative")
     return knots
 

@@ -13,7 +13,9 @@ GOALS: dict[str, tuple[str, str, str, str, str, float]] = {
     # key: (LOINC code, its name, Persian, comparator side, unit, value)
     "blood_pressure": ("8480-6", "Systolic blood pressure", "فشار سیستولی کمتر از ۱۴۰", "high", "mm[Hg]", 140),
     "hba1c": ("4548-4", "Hemoglobin A1c/Hemoglobin.total in Blood", "هموگلوبین گلیکوزیله کمتر از ۷", "high", "%", 7),
-    "ldl": ("13457-7", "Cholesterol in LDL [Mass/volume] in Serum or Plasma by calculation", "کلسترول ال‌دی‌ال کمتر از ۱۰۰", "high", "mg/dL", 100),
+    "ldl": (
+        "13457-7", "Cholesterol in LDL [Mass/volume] in Serum or Plasma by calculation", "کلسترول ال‌دی‌ال کمتر از ۱۰۰", "high", "mg/dL", 100,
+    ),
     "weight": ("39156-5", "Body mass index (BMI) [Ratio]", "نمایهٔ تودهٔ بدنی کمتر از ۳۰", "high", "kg/m2", 30),
     "haemoglobin": ("718-7", "Hemoglobin [Mass/volume] in Blood", "هموگلوبین بیش از ۱۱", "low", "g/dL", 11),
 }  # fmt: skip

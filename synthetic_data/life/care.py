@@ -22,22 +22,23 @@ from ..fhir.orders import (
 from ..fhir.systems import SERVICE
 from ..world.providers import Practitioner
 from . import vitals
+from .growth import size
 from .laboratory import samplers
 from .latent import variables
 from .record import Life, Problem, Run, Setting, Visit
 
 SETTINGS = {
-    code: Setting(code, *rest)
-    for code, *rest in (
-        ("clinic", "clinic", "درمانگاه", 1_600_000, (10, 25), True),
-        ("hospital_clinic", "hospital", "درمانگاه بیمارستان", 1_900_000, (10, 30), True),
-        ("health_centre", "health_centre", "مرکز سلامت", 400_000, (10, 30), True),
-        ("emergency", "hospital", "اورژانس", 3_900_000, (60, 300), True),
-        ("admission", "hospital", "بستری", 24_000_000, (0, 120), True),
-        ("teleconsultation", "clinic", "مشاورهٔ از راه دور", 1_200_000, (8, 20), False),
-        ("home", "clinic", "ویزیت در منزل", 3_500_000, (20, 60), True),
-        ("dental", "clinic", "دندان‌پزشکی", 2_400_000, (20, 60), True),
-    )  # fmt: skip
+    setting.code: setting
+    for setting in (
+        Setting("clinic", "clinic", "درمانگاه", 1_600_000, (10, 25), True),
+        Setting("hospital_clinic", "hospital", "درمانگاه بیمارستان", 1_900_000, (10, 30), True),
+        Setting("health_centre", "health_centre", "مرکز سلامت", 400_000, (10, 30), True),
+        Setting("emergency", "hospital", "اورژانس", 3_900_000, (60, 300), True),
+        Setting("admission", "hospital", "بستری", 24_000_000, (0, 120), True),
+        Setting("teleconsultation", "clinic", "مشاورهٔ از راه دور", 1_200_000, (8, 20), False),
+        Setting("home", "clinic", "ویزیت در منزل", 3_500_000, (20, 60), True),
+        Setting("dental", "clinic", "دندان‌پزشکی", 2_400_000, (20, 60), True),
+    )
 }
 _VISIT_LINES = {
     code: line(
@@ -225,7 +226,7 @@ def dose_for(life: Life, drug: Drug, day: int) -> float:
     if not drug.mg_per_kg:
         return drug.dose
     months = (day - life.birth) / YEAR * 12
-    kilograms = vitals.size(life.female, months, life.size_z)[1]
+    kilograms = size(life.female, months, life.size_z)[1]
     amount = kilograms * drug.mg_per_kg / drug.mg_per_unit / drug.per_day
     return min(15.0, max(1.0, round(amount * 2) / 2))
 

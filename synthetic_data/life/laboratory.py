@@ -90,11 +90,11 @@ def _ldl(run: Run, day: int) -> float:
     memory = run.memory
     if "triglycerides" in memory and "total_cholesterol" in memory and "hdl" in memory:
         return float(memory["total_cholesterol"] - memory["hdl"] - memory["triglycerides"] / 5)
-    return run.life.level(_LDL, day)
+    return float(run.life.level(_LDL, day))
 
 
 def _urea(run: Run, day: int) -> float:
-    return 13.0 * (100 / max(6.0, min(120.0, run.life.level(_GFR, day)))) ** 0.75
+    return float(13.0 * (100 / max(6.0, min(120.0, run.life.level(_GFR, day)))) ** 0.75)
 
 
 def _haematocrit(run: Run, day: int) -> float:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +14,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from portal import exchanges
+from portal.apps.tenants import ExchangeTenants, Tenants
 from portal.companies import api as companies_api
 from portal.companies import pages as companies_pages
 from portal.exchanges import Exchange
-from portal.gateway.access import CachedDirectory
-from portal.gateway.admission import Admission
-from portal.gateway.api import Gateway, front
-from portal.gateway.leases import Leases
-from portal.gateway.metering import ListMeter
-from portal.gateway.protection import MemoryRateLimiter
-from portal.gateway.queries import reader
+from portal.gateway.api import front
+from portal.gateway.runtime import Runtime
 from portal.gateway.upstream import InProcessUpstream, Upstream
 from portal.kernel.clock import Clock, SystemClock
-from portal.kernel.database import SessionMaker, create_engine, session_maker
+from portal.kernel.database import SessionMaker, create_engine, session_maker, transaction
 from portal.kernel.keys import load_keyring
 from portal.kernel.lifespan import AsgiApp, running
 from portal.kernel.mail import ConsoleMailer, Mailer
@@ -36,8 +30,8 @@ from portal.kernel.migrations import upgrade
 from portal.kernel.smtp import SmtpMailer, parse
 from portal.oauth import api as oauth_api
 from portal.oauth.service import OAuth
+from portal.products import catalogue
 from portal.settings import Settings
-from portal.usage.quota import DatabaseQuotaStore
 from portal.users import api as users_api
 from portal.users import dependencies as users_dependencies
 from portal.users import pages as users_pages
@@ -51,7 +45,10 @@ from portal.web.shell import Shell
 
 @dataclass(frozen=True, slots=True)
 class Gozar:
-    """A composed installation. `asgi` is what a server serves; the rest is for the command line and for tests."""
+    """A composed installation. `asgi` is what a server serves; the rest is for the command line and for tests.
+
+    `backbone()` opens databases, keys and exchanges without beginning to serve: what a command needs beside a running server.
+    """
 
     asgi: AsgiApp
     litestar: Litestar
@@ -60,7 +57,9 @@ class Gozar:
     shell: Shell
     oauth: OAuth
     exchanges: dict[str, Exchange]
-    gateway: Gateway
+    gateway: Runtime
+    tenants: Tenants
+    backbone: Callable[[], AbstractAsyncContextManager[None]]
 
 
 def choose_mailer(settings: Settings) -> Mailer:
@@ -87,22 +86,39 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         navigation=Navigation(menus()),
     )
     found = exchanges.build(settings, clock, oauth.jwks, oauth.tokens.mint_admin)
-    leases = Leases(DatabaseQuotaStore(sessions), now=clock.now, ticks=time.monotonic_ns)
-    gateway = build_gateway(oauth, sessions, clock, found, leases)
+    gateway = Runtime(
+        maker=sessions,
+        tokens=oauth.tokens,
+        feed=oauth.feed,
+        clock=clock,
+        exchanges=upstreams(found),
+        data_dir=settings.data_dir,
+    )
+    tenants = ExchangeTenants(found["sandbox"].control)
 
     @asynccontextmanager
-    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+    async def backbone() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(engine.dispose)
             await upgrade(engine)
+            async with transaction(sessions) as session:
+                await catalogue.sync(session)
             await oauth.start()
             stack.push_async_callback(oauth.stop)
             for exchange in found.values():
                 stack.push_async_callback(exchange.control.aclose)
                 if exchange.app is not None:
                     await stack.enter_async_context(running(exchange.app, f"{exchange.environment} exchange"))
-            stack.push_async_callback(leases.close)
             yield
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        async with backbone():
+            await gateway.start()
+            try:
+                yield
+            finally:
+                await gateway.stop()
 
     parts = configure(shell)
     litestar = Litestar(
@@ -129,7 +145,14 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         ),
     )
     asgi: Any = litestar
-    return Gozar(front(gateway, asgi), litestar, engine, sessions, shell, oauth, found, gateway)
+    return Gozar(
+        front(gateway.gateway, asgi), litestar, engine, sessions, shell, oauth, found, gateway, tenants, backbone
+    )
+
+
+def upstreams(found: Mapping[str, Exchange]) -> dict[str, Upstream]:
+    """The gateway's way to each exchange."""
+    return {name: InProcessUpstream(exchange.app) for name, exchange in found.items() if exchange.app is not None}
 
 
 def rooms() -> Sequence[Any]:
@@ -140,32 +163,6 @@ def rooms() -> Sequence[Any]:
 def menus() -> Sequence[NavItem]:
     """What every room adds to the menus."""
     return [*users_pages.navigation, *companies_pages.navigation]
-
-
-def build_gateway(
-    oauth: OAuth, sessions: SessionMaker, clock: Clock, found: dict[str, Exchange], leases: Leases
-) -> Gateway:
-    """The gateway over both exchanges."""
-    directory = CachedDirectory(reader(sessions), time.monotonic_ns)
-    admission = Admission(
-        tokens=oauth.tokens,
-        directory=directory,
-        limiter=MemoryRateLimiter(time.monotonic_ns),
-        leases=leases,
-        now=clock.now,
-        stale=lambda: oauth.feed.stale,
-    )
-    upstreams: dict[str, Upstream] = {
-        name: InProcessUpstream(exchange.app) for name, exchange in found.items() if exchange.app is not None
-    }
-    return Gateway(
-        admission=admission,
-        exchanges=upstreams,
-        partner=lambda _environment, _url: None,
-        meter=ListMeter(),
-        ticks=time.monotonic_ns,
-        instance=f"{os.getpid():x}",
-    )
 
 
 async def check_database(engine: AsyncEngine) -> None:

@@ -62,11 +62,12 @@ class Settings:
 def from_env(environ: Mapping[str, str] | None = None) -> Settings:
     """Read `GOZAR_*`; raises `InvalidSetting` naming the variable that cannot be used."""
     env = os.environ if environ is None else environ
-    public_url = env.get("GOZAR_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+    data_dir = Path(env.get("GOZAR_DATA_DIR", ".gozar")).absolute()
+    public_url = (env.get("GOZAR_PUBLIC_URL") or _remembered_url(data_dir)).rstrip("/")
     if not public_url.startswith(("http://", "https://")):
         raise InvalidSetting(f"GOZAR_PUBLIC_URL must start with http:// or https://, not {public_url!r}")
     return Settings(
-        data_dir=Path(env.get("GOZAR_DATA_DIR", ".gozar")).absolute(),
+        data_dir=data_dir,
         public_url=public_url,
         database_url=env.get("GOZAR_DATABASE_URL", ""),
         sandbox_database_url=env.get("GOZAR_SANDBOX_DATABASE_URL", ""),
@@ -81,3 +82,23 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         docs_dir=Path(env.get("GOZAR_DOCS_DIR", "build/docs")).absolute(),
         demo=env.get("GOZAR_DEMO", "1") not in ("0", "false", "no"),
     )
+
+
+PUBLIC_URL_FILE = "public-url"
+
+
+def _remembered_url(data_dir: Path) -> str:
+    """Where the installation in `data_dir` was last served, so that a command beside the server prints the right addresses."""
+    try:
+        return (data_dir / PUBLIC_URL_FILE).read_text(encoding="utf-8").strip() or "http://127.0.0.1:8000"
+    except OSError:
+        return "http://127.0.0.1:8000"
+
+
+def serve_at(url: str) -> Settings:
+    """Settings of a server that will answer at `url` unless GOZAR_PUBLIC_URL says otherwise; worker processes inherit it."""
+    os.environ.setdefault("GOZAR_PUBLIC_URL", url)
+    settings = from_env()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    (settings.data_dir / PUBLIC_URL_FILE).write_text(settings.public_url + "\n", encoding="utf-8")
+    return settings

@@ -1,0 +1,289 @@
+"""The `gozar` command: serve, set up, and do from a script what the pages do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import click
+import httpx
+import uvicorn
+from sqlalchemy import select
+
+from portal import demo
+from portal.app import Gozar, create_app
+from portal.apps import service as apps
+from portal.apps.models import AccessStatus, App, AppEnvironment
+from portal.audit import service as audit
+from portal.kernel.database import transaction
+from portal.kernel.errors import DomainError
+from portal.kernel.logs import configure_logs
+from portal.kernel.smtp import InvalidMailServer
+from portal.settings import InvalidSetting, Settings, from_env, serve_at
+
+T = TypeVar("T")
+
+
+ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not bound to
+
+
+class CommandFailed(click.ClickException):
+    """One clear line on standard error and exit code 1."""
+
+
+def settings() -> Settings:
+    """The environment's settings, or one clear line."""
+    try:
+        return from_env()
+    except InvalidSetting as error:
+        raise CommandFailed(str(error)) from error
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Gozar]:
+    """The installation, ready for a command beside a running server or alone."""
+    gozar = create_app(settings())
+    async with gozar.backbone():
+        if settings().demo:
+            async with transaction(gozar.sessions) as session:
+                await demo.seed(session, gozar.shell.keyring, gozar.shell.clock.now())
+        yield gozar
+
+
+def run(work: Callable[[Gozar], Awaitable[T]]) -> T:
+    """Run `work` on the opened installation; business errors become one line."""
+
+    async def main() -> T:
+        async with opened() as gozar:
+            return await work(gozar)
+
+    try:
+        return asyncio.run(main())
+    except (DomainError, InvalidMailServer) as error:
+        raise CommandFailed(str(error)) from error
+    except (OSError, httpx.HTTPError) as error:
+        raise CommandFailed(f"{type(error).__name__}: {error}") from error
+
+
+def show(value: Any, *, as_json: bool) -> None:
+    """Print `value` as JSON, or as aligned lines."""
+    if as_json:
+        print(json.dumps(value, ensure_ascii=False, indent=2))
+        return
+    for row in value if isinstance(value, list) else [value]:
+        width = max(len(name) for name in row)
+        for name, each in row.items():
+            print(f"{name:<{width}}  {' '.join(each) if isinstance(each, list) else each}")
+        print()
+
+
+@click.group()
+@click.version_option(package_name="gozar")
+def main() -> None:
+    """Gozar: the developer programme of the national electronic health operator."""
+    configure_logs()
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
+def serve(host: str, port: int, workers: int) -> None:
+    """Set up what is missing, then serve the portal, the gateway and the embedded exchanges."""
+    try:
+        values = serve_at(f"http://{'127.0.0.1' if host in ANYWHERE else host}:{port}")
+    except (InvalidSetting, OSError) as error:
+        raise CommandFailed(str(error)) from error
+    click.echo("preparing databases, keys and synthetic patients ...", err=True)
+    accounts = run(_accounts)
+    click.echo(
+        f"\n  Gozar   {values.public_url}/     English: {values.public_url}/en/     docs: {values.public_url}/docs/\n",
+        err=True,
+    )
+    if values.demo:
+        click.echo("  demo accounts:", err=True)
+        for row in accounts:
+            click.echo(f"    {row['role']:<10} {row['email']:<36} {row['password']}", err=True)
+    click.echo("\n  a ready app:  gozar demo-app --environment sandbox --json\n", err=True)
+    uvicorn.run(
+        "portal.asgi:create",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+@main.command()
+def init() -> None:
+    """Migrate the databases and load the catalogue, the demo company and the base populations, where they are missing."""
+    run(_accounts)
+    click.echo("ready")
+
+
+async def _accounts(gozar: Gozar) -> list[dict[str, str]]:
+    return [
+        {"email": account.email, "password": account.password(gozar.shell.keyring), "role": account.role.value}
+        for account in demo.ACCOUNTS
+    ]
+
+
+@main.command("demo-accounts")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def demo_accounts(as_json: bool) -> None:
+    """E-mail, password and role of the demo accounts."""
+    show(run(_accounts), as_json=as_json)
+
+
+@main.command("demo-app")
+@click.option("--environment", type=click.Choice(["sandbox", "production"]), default="sandbox", show_default=True)
+@click.option("--scope", default=" ".join(demo.DEFAULT_SCOPES), help="space-separated scopes the app may ask for")
+@click.option("--rate-limit", default="", help="N/second or N/minute instead of the plan's")
+@click.option("--quota", type=click.IntRange(0), default=None, help="calls a month instead of the plan's")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def demo_app(environment: str, scope: str, rate_limit: str, quota: int | None, as_json: bool) -> None:
+    """Make a new App of the demo company with a Credential and, in the sandbox, a Tenant of its own."""
+
+    async def work(gozar: Gozar) -> dict[str, Any]:
+        per_second, per_minute = demo.parse_limit(rate_limit) if rate_limit else (None, None)
+        scopes = demo.parse_scopes(scope)
+        async with transaction(gozar.sessions) as session:
+            made = await demo.ready_app(
+                session,
+                environment=environment,
+                scopes=scopes,
+                per_second=per_second,
+                per_minute=per_minute,
+                quota=quota,
+                tenants=gozar.tenants,
+                pepper=gozar.shell.pepper,
+                now=gozar.shell.clock.now(),
+            )
+        values = settings()
+        return {
+            "app_id": made.app_id,
+            "client_id": made.client_id,
+            "client_secret": made.client_secret,
+            "token_url": f"{values.issuer(environment)}/oauth/token",
+            "fhir_base_url": values.fhir_base_url(environment),
+            "scopes": made.scopes,
+            "tenant": made.tenant,
+        }
+
+    show(run(work), as_json=as_json)
+
+
+@main.command()
+@click.argument("app")
+@click.option("--reason", default="suspended from the command line", show_default=True)
+def suspend(app: str, reason: str) -> None:
+    """Refuse every call of APP (its id or a client id) from the next one on."""
+
+    async def work(gozar: Gozar) -> str:
+        async with transaction(gozar.sessions) as session:
+            found = await _find_app(session, app)
+            await apps.set_status(
+                session, found, status=AccessStatus.SUSPENDED, reason=reason, by="cli", now=gozar.shell.clock.now()
+            )
+            return found.id
+
+    click.echo(f"suspended {run(work)}")
+
+
+async def _find_app(session: Any, given: str) -> App:
+    query = select(App).outerjoin(AppEnvironment, AppEnvironment.app_id == App.id)
+    found: App | None = (
+        await session.scalars(query.where((App.id == given) | (AppEnvironment.client_id == given)))
+    ).first()
+    if found is None:
+        raise CommandFailed(f"there is no app with id or client id {given!r}")
+    return found
+
+
+@main.group()
+def tenant() -> None:
+    """An App's sandbox Tenant: reset, snapshot, restore."""
+
+
+async def _tenant_of(gozar: Gozar, given: str) -> str:
+    """The Tenant of an app id, client id or Tenant id."""
+    async with gozar.sessions() as session:
+        query = select(AppEnvironment.tenant).where(
+            AppEnvironment.environment == "sandbox",
+            (AppEnvironment.app_id == given) | (AppEnvironment.client_id == given) | (AppEnvironment.tenant == given),
+        )
+        found = (await session.scalars(query)).first()
+    if not found:
+        raise CommandFailed(f"there is no sandbox tenant for {given!r}: give an app id, a client id or a tenant id")
+    return found
+
+
+@tenant.command()
+@click.argument("app")
+def reset(app: str) -> None:
+    """Throw away all that APP has written in its Tenant."""
+
+    async def work(gozar: Gozar) -> None:
+        await gozar.tenants.reset(await _tenant_of(gozar, app))
+
+    run(work)
+    click.echo("reset")
+
+
+@tenant.command()
+@click.argument("app")
+@click.option("--name", default="", help="a name to remember it by")
+def snapshot(app: str, name: str) -> None:
+    """Keep the present state of APP's Tenant."""
+
+    async def work(gozar: Gozar) -> dict[str, Any]:
+        return await gozar.tenants.snapshot(await _tenant_of(gozar, app), name)
+
+    show(run(work), as_json=True)
+
+
+@tenant.command()
+@click.argument("app")
+@click.argument("snapshot_id")
+def restore(app: str, snapshot_id: str) -> None:
+    """Bring APP's Tenant back to a snapshot."""
+
+    async def work(gozar: Gozar) -> None:
+        await gozar.tenants.restore(await _tenant_of(gozar, app), snapshot_id)
+
+    run(work)
+    click.echo("restored")
+
+
+@main.group("audit")
+def audit_log() -> None:
+    """The audit log."""
+
+
+@audit_log.command()
+def verify() -> None:
+    """Check the whole chain; exit code 1 names the first entry that was edited, deleted or moved."""
+
+    async def work(gozar: Gozar) -> int | None:
+        async with gozar.sessions() as session:
+            return await audit.first_broken(session)
+
+    broken = run(work)
+    if broken is not None:
+        raise CommandFailed(f"the audit log is broken at entry {broken}")
+    click.echo("the audit log is whole")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -153,15 +153,15 @@ async def ready_app(
         session, company_id=company.id, name=f"demo {new_id('app')[4:10]}", created_by=owner.id, now=now
     )
     if environment == "sandbox":
-        place = await apps.open_sandbox(session, app, scopes=scopes, tenants=tenants, by="cli", now=now)
+        place = await apps.open_sandbox(session, app, scopes=scopes, tenants=tenants, by=owner.id, now=now)
     else:
-        place = await apps.grant_production_access(session, app, scopes=scopes, by="cli", now=now)
+        place = await apps.grant_production_access(session, app, scopes=scopes, by=owner.id, now=now)
     for plan in await _first_plans(session, environment):
-        row = await subscriptions.put_on(session, app, place, plan, by="cli", now=now)
+        row = await subscriptions.put_on(session, app, place, plan, by=owner.id, now=now)
         await subscriptions.override_limits(
-            session, app, place, row, per_second=per_second, per_minute=per_minute, quota=quota, by="cli", now=now
+            session, app, place, row, per_second=per_second, per_minute=per_minute, quota=quota, by=owner.id, now=now
         )
-    return await _with_credential(session, app, place, pepper=pepper, now=now)
+    return await _with_credential(session, app, place, pepper=pepper, by=owner.id, now=now)
 
 
 async def _first_plans(session: AsyncSession, environment: str) -> list[Plan]:
@@ -178,13 +178,13 @@ async def _first_plans(session: AsyncSession, environment: str) -> list[Plan]:
 
 
 async def _with_credential(
-    session: AsyncSession, app: App, place: AppEnvironment, *, pepper: bytes, now: datetime
+    session: AsyncSession, app: App, place: AppEnvironment, *, pepper: bytes, by: str, now: datetime
 ) -> ReadyApp:
     production = place.environment == "production"
     if production:
         session.add(ClientProfile(client_id=place.client_id, secret_in_production=True))
     _, secret = await apps.add_secret(
-        session, app, place, pepper=pepper, by="cli", now=now, lifetime=LIFETIME, in_production=production
+        session, app, place, pepper=pepper, by=by, now=now, lifetime=LIFETIME, in_production=production
     )
     return ReadyApp(app.id, place.client_id, secret, place.tenant, place.scopes)
 

@@ -109,7 +109,7 @@ async def open_sandbox(
     """
     if await queries.presence(session, app.id, "sandbox") is not None:
         raise AlreadyOpen
-    tenant = new_id("ten")
+    tenant = new_id("ten").replace("_", "-")
     await tenants.create(tenant)
     made = AppEnvironment(
         client_id=new_id("gz"),

@@ -13,6 +13,7 @@ from sandbox.exchange.calls import Call, json_response
 from sandbox.exchange.capabilities import statement
 from sandbox.exchange.negotiation import FHIR_JSON, check_accept, prefer
 from sandbox.exchange.routes import ROUTES, Shape, methods
+from sandbox.exchange.seams import Handler, Level
 from sandbox.exchange.services import Services
 from sandbox.fhir import definitions
 from sandbox.fhir.outcomes import (
@@ -108,9 +109,7 @@ class Exchange:
             raise ForbiddenError(Text("The access token names no Tenant.", "توکن دسترسی فضای آزمایشی ندارد."))
         shape, rtype, fid, tail = locate(parts)
         method = "GET" if request.method == "HEAD" else request.method
-        route = ROUTES.get((shape, method))
-        if route is None:
-            raise _not_allowed(request.method, methods(shape))
+        handler = self._handler(shape, method, rtype, fid, tail)
         tenant = await self._tenant(access)
         call = Call(
             self._services,
@@ -124,7 +123,31 @@ class Exchange:
             fid,
             tail,
         )
-        return await route.handler(call)
+        edge = self._services.edge
+        return await handler(call) if edge is None else await edge(call, handler)
+
+    def _handler(self, shape: Shape, method: str, rtype: str, fid: str, tail: str) -> Handler:
+        """The handler of a path. Raises `MethodNotAllowedError` or, for an unknown operation, `NotFoundError`."""
+        if shape != "operation":
+            route = ROUTES.get((shape, method))
+            if route is None:
+                raise _not_allowed(method, methods(shape))
+            return route.handler
+        level: Level = "instance" if fid else "type" if rtype else "system"
+        operations = self._services.operations
+        found = operations.get((rtype, level, tail)) or operations.get(("", level, tail))
+        if found is None:
+            known = sorted(f"${name}" for kind, own, name in operations if kind == rtype and own == level)
+            raise NotFoundError(
+                Text(
+                    f"There is no operation ${tail} here. Known: {', '.join(known) or 'none'}.",
+                    f"عملیات ${tail} در اینجا نیست. عملیات موجود: {'، '.join(known) or 'هیچ'}.",
+                ),
+                code="not-supported",
+            )
+        if method not in ("GET", "POST"):
+            raise _not_allowed(method, ["GET", "POST"])
+        return found
 
     async def _tenant(self, access: Access) -> Tenant:
         """The caller's Tenant; one that the portal has just made opens by itself, a deleted one stays shut."""
@@ -149,6 +172,8 @@ def locate(parts: list[str]) -> tuple[Shape, str, str, str]:
     if not parts:
         return "system", "", "", ""
     head = parts[0]
+    if parts[-1].startswith("$") and len(parts) <= 3:
+        return _operation(parts)
     if head == "_history" and len(parts) == 1:
         return "history", "", "", ""
     if head == "_search" and len(parts) == 1:
@@ -173,6 +198,13 @@ def locate(parts: list[str]) -> tuple[Shape, str, str, str]:
     raise NotFoundError(
         Text(f"There is nothing at {'/'.join(parts)!r}.", f"در «{'/'.join(parts)}» چیزی نیست."), code="not-supported"
     )
+
+
+def _operation(parts: list[str]) -> tuple[Shape, str, str, str]:
+    """http://hl7.org/fhir/R4/operations.html#executes"""
+    if len(parts) > 1 and parts[0] not in definitions.RESOURCE_TYPES:
+        raise unknown_type(parts[0])
+    return "operation", parts[0] if len(parts) > 1 else "", parts[1] if len(parts) == 3 else "", parts[-1][1:]
 
 
 def _not_allowed(method: str, allowed: list[str]) -> MethodNotAllowedError:

@@ -75,8 +75,11 @@ class Order:
 class Control:
     """ASGI application of `/admin`."""
 
-    def __init__(self, services: Services, verifier: TokenVerifier, *, default_base: str) -> None:
+    def __init__(
+        self, services: Services, verifier: TokenVerifier, *, default_base: str, routes: Routes | None = None
+    ) -> None:
         self._services, self._verifier, self._default_base = services, verifier, default_base
+        self._routes = ROUTES | (routes or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -120,7 +123,7 @@ class Control:
         if len(parts) > 3:
             order.item = parts[3]
         key = tuple(part if n in (0, 2) else "*" for n, part in enumerate(parts))
-        allowed = {m: handler for (m, path), handler in _ROUTES.items() if path == key}
+        allowed = {m: handler for (m, path), handler in self._routes.items() if path == key}
         if not allowed:
             raise Problem(404, "not-found", "There is nothing here")
         if method not in allowed:
@@ -286,7 +289,8 @@ async def _set_validation(order: Order) -> Response:
 
 
 Handler = Callable[[Order], Awaitable[Response]]
-_ROUTES: dict[tuple[str, tuple[str, ...]], Handler] = {
+Routes = dict[tuple[str, tuple[str, ...]], Handler]
+ROUTES: Routes = {
     ("POST", ("tenants",)): _open,
     ("GET", ("tenants", "*")): _get,
     ("DELETE", ("tenants", "*")): _delete,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.exchange import history, reading, searching, writing
-from sandbox.exchange.calls import Call
-from sandbox.kernel.http import Response
+from sandbox.exchange.seams import Handler
 
-Handler = Callable[[Call], Awaitable[Response]]
-Shape = Literal["system", "type", "instance", "history", "version", "search", "compartment"]
+Shape = Literal["system", "type", "instance", "history", "version", "search", "compartment", "operation"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sandbox.exchange.seams import Edge, Handler, OperationKey, Watcher
 from sandbox.kernel.clock import Clock, micros
 from sandbox.search.compile import Compiler
 from sandbox.search.cursors import Cursors
@@ -22,6 +23,9 @@ class Services:
     base_url: str
     issuer: str
     environment: str
+    watcher: Watcher | None = None
+    edge: Edge | None = None
+    operations: dict[OperationKey, Handler] = field(default_factory=dict)
 
     def now(self) -> int:
         """Microseconds since 1970, by the exchange's clock."""

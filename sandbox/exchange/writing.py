@@ -196,10 +196,16 @@ async def commit(call: Call, intents: list[Intent]) -> list[Result]:
 
     async def job(tx: Transaction) -> list[Result]:
         batch = await repository.begin(store, tx, call.tenant.tenant, call.services.now())
-        results = [await perform(call, tx, batch, intent) for intent in intents]
+        watcher = call.services.watcher
+        watch = None if watcher is None else watcher(call, tx, batch, intents)
+        results = []
+        for intent in intents:
+            if watch is not None:
+                await watch.before(intent)
+            results.append(await perform(call, tx, batch, intent))
         await batch.flush()
         await check_limits(call, tx, batch, intents)
-        return results
+        return results if watch is None else await watch.after(intents, results)
 
     return await store.database.write(job, lock=call.tenant.lock, weight=12 * len(intents))
 

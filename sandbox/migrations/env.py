@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 
 import sandbox.storage.models
-import sandbox.tenants.models  # noqa: F401  both declare their tables on the metadata
+import sandbox.tenants.models
+import sandbox.workflows.models  # noqa: F401  each declares its tables on the metadata
 from sandbox.kernel.tables import metadata
 
 connection = context.config.attributes["connection"]

@@ -21,6 +21,21 @@ def _copying(table: str) -> str:
 _COPIES = tuple(_copying(table) for table in ("version", *(t.name for t in INDEX_TABLES)))
 
 
+_CARRIED: list[Table] = []
+
+
+def carry(table: Table) -> None:
+    """Have the rows of another room's table (keyed by layer first) go wherever their layer goes."""
+    if table not in _CARRIED:
+        _CARRIED.append(table)
+
+
+def _carrying(table: Table) -> str:
+    names = [column.name for column in table.columns]
+    chosen = ",".join("CAST(?2 AS INTEGER)" if name == "layer" else name for name in names)
+    return f"INSERT INTO {table.name} ({','.join(names)}) SELECT {chosen} FROM {table.name} WHERE layer=?1"
+
+
 def _deleting(table: Table) -> str:
     """Some rows of layer ?1: by whole keys, the only short handle both databases share."""
     names = ",".join(column.name for column in table.primary_key)
@@ -40,6 +55,8 @@ async def copy_rows(tx: Transaction, source: int, target: int) -> None:
         shift = await tx.take_numbers(last - first + 1) - first
         for statement in _COPIES:
             await tx.run(statement, (source, target, shift))
+    for table in _CARRIED:
+        await tx.run(_carrying(table), (source, target))
     await tx.run(
         "INSERT INTO shadow (layer, vid) SELECT CAST(?2 AS INTEGER), vid FROM shadow WHERE layer=?1", (source, target)
     )
@@ -58,7 +75,7 @@ async def sweep(database: Database) -> int:
         if not rows:
             return 0
         layer = rows[0][0]
-        for statement in _DELETES:
+        for statement in (*_DELETES, *(_deleting(table) for table in _CARRIED)):
             gone = await tx.run(statement, (layer,))
             if gone:
                 return gone

@@ -1,0 +1,37 @@
+"""Where rooms above the exchange plug in. `sandbox.app` fills these; the exchange itself imports none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from sandbox.kernel.http import Response
+
+if TYPE_CHECKING:
+    from sandbox.exchange.calls import Call
+    from sandbox.exchange.writing import Intent, Result
+    from sandbox.kernel.database import Transaction
+    from sandbox.storage.repository import Batch
+
+Handler = Callable[["Call"], Awaitable[Response]]
+Level = Literal["system", "type", "instance"]
+OperationKey = tuple[str, Level, str]
+"""(resource type or "", level, name without `$`)."""
+
+
+class Watch(Protocol):
+    """Judges the writes of one transaction and writes what must go with them; raising refuses all of them."""
+
+    async def before(self, intent: Intent) -> None:
+        """Ahead of one write, which may still be changed: a changed resource needs its rows anew."""
+        ...
+
+    async def after(self, intents: Sequence[Intent], results: list[Result]) -> list[Result]:
+        """When all are stored; returns what the caller is told."""
+        ...
+
+
+# Makes the Watch of a transaction, None when none of its writes is anybody's business.
+Watcher = Callable[["Call", "Transaction", "Batch", "Sequence[Intent]"], Watch | None]
+# Runs in place of a handler and calls it, or not.
+Edge = Callable[["Call", Handler], Awaitable[Response]]

@@ -1,7 +1,8 @@
 """Spending a Quota without a write for each call: a worker leases some units, spends them, and gives back what it does not need.
 
-A lease is at most 50 units, 1 % of the Quota and 1/16 of what is left, so it shrinks to single units towards the end and the last
-call is the last call. Units a worker holds idle go back within a second; until then a refusal elsewhere says "try in 1 s".
+A lease is at most 1 % of the Quota and 1/16 of what is left, so it shrinks to single units towards the end and the last call is the
+last call; it is at most 50 units, or what a busy App spends in some 200 ms (up to 1,000, and 0.1 % of the Quota). Units a worker
+holds idle go back within a second.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from portal.usage.quota import QuotaStore
 from portal.usage.windows import Window, window
 
 LARGEST = 50
+BUSIEST = 1000
+QUICK = 100_000_000
+"""A lease used up within so many nanoseconds is followed by one twice as large."""
 RECHECK = 250_000_000
 """Nanoseconds for which a used-up Quota is believed before the store is asked again."""
 
@@ -31,6 +35,8 @@ class Lease:
     left: int = 0
     spent: int = 0
     asked_until: int = 0
+    size: int = LARGEST
+    renewed_at: int = 0
     idle: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     policy: str = field(init=False)
@@ -111,7 +117,13 @@ class Leases:
 
     async def _renew(self, subscription_id: str, lease: Lease) -> None:
         known = lease.limit - lease.spent if lease.spent else lease.limit
-        units = max(1, min(LARGEST, lease.limit // 100, known // 16))
+        now = self._ticks()
+        if lease.renewed_at and now - lease.renewed_at < QUICK:
+            lease.size = max(LARGEST, min(2 * lease.size, BUSIEST, lease.limit // 1000))
+        elif now - lease.renewed_at > 4 * QUICK:
+            lease.size = LARGEST
+        lease.renewed_at = now
+        units = max(1, min(lease.size, lease.limit // 100, known // 16))
         granted, lease.spent = await self._store.reserve(
             subscription_id, lease.window.name, limit=lease.limit, units=units
         )

@@ -33,7 +33,8 @@ from portal.usage.quota import DatabaseQuotaStore, QuotaStore
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS = 0.5
+FLUSH_SECONDS = 0.2
+IDLE_SECONDS = 0.5
 RETENTION_SECONDS = 3600.0
 
 
@@ -87,7 +88,7 @@ class Runtime:
         self.meter.recover()
         self._tasks = [
             asyncio.create_task(self.meter.run(FLUSH_SECONDS), name="gateway metering"),
-            asyncio.create_task(self._every(FLUSH_SECONDS, self.leases.return_idle), name="gateway quota"),
+            asyncio.create_task(self._every(IDLE_SECONDS, self.leases.return_idle), name="gateway quota"),
             asyncio.create_task(self._every(RETENTION_SECONDS, self.forget), name="gateway retention"),
         ]
 

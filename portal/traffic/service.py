@@ -67,7 +67,7 @@ async def _insert(session: AsyncSession, entries: Sequence[Entry]) -> None:
             await connection.exec_driver_sql(_INSERT, rows)
         else:
             named = [{"at": instant(e.at_us), **dict(zip(COLUMNS, _values(e), strict=True))} for e in chunk]
-            await connection.execute(insert(CallRecord.__table__), named)
+            await connection.execute(insert(CallRecord), named)
 
 
 async def write(

@@ -76,15 +76,6 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     oauth = OAuth(
         public_url=settings.public_url, keys_dir=settings.data_dir / "keys", engine=engine, maker=sessions, clock=clock
     )
-    shell = Shell(
-        sessions=sessions,
-        clock=clock,
-        mailer=mailer or choose_mailer(settings),
-        keyring=keyring,
-        pepper=oauth.pepper,
-        public_url=settings.public_url,
-        navigation=Navigation(menus()),
-    )
     found = exchanges.build(settings, clock, oauth.jwks, oauth.tokens.mint_admin)
     gateway = Runtime(
         maker=sessions,
@@ -93,6 +84,16 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         clock=clock,
         exchanges=upstreams(found),
         data_dir=settings.data_dir,
+    )
+    shell = Shell(
+        sessions=sessions,
+        clock=clock,
+        mailer=mailer or choose_mailer(settings),
+        keyring=keyring,
+        pepper=oauth.pepper,
+        public_url=settings.public_url,
+        navigation=Navigation(menus()),
+        throttle=gateway.throttle,
     )
     tenants = ExchangeTenants(found["sandbox"].control)
 

@@ -21,7 +21,6 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._descriptor = -1
         self._path: Path | None = None
         self._closed: dict[Path, int] = {}
@@ -33,6 +32,7 @@ class Journal:
         os.write(self._descriptor, line)
 
     def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{secrets.token_hex(12)}{SUFFIX}"
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)

@@ -19,8 +19,10 @@ from portal.gateway.journal import Journal
 from portal.gateway.leases import Leases
 from portal.gateway.metering import JournalMeter
 from portal.gateway.metrics import Metrics
-from portal.gateway.protection import MemoryRateLimiter, RateLimiter
+from portal.gateway.protection import RateLimiter
 from portal.gateway.queries import reader
+from portal.gateway.rate_limiter import Arrivals, SlowapiThrottle
+from portal.gateway.shared_memory import SharedRateLimiter, boot_id
 from portal.gateway.tokens import TokenVerifier
 from portal.gateway.upstream import Upstream
 from portal.kernel.clock import Clock
@@ -39,7 +41,9 @@ RETENTION_SECONDS = 3600.0
 
 
 class Runtime:
-    """One worker's gateway. `gateway` is the ASGI application; `meter.flush()` writes what has been counted so far."""
+    """One worker's gateway. `gateway` is the ASGI application; `throttle` guards the human side (`portal.web.throttle`);
+    `meter.flush()` writes what has been counted so far. Counters are shared by the workers of this machine through `data_dir`.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class Runtime:
         exchanges: Mapping[str, Upstream],
         data_dir: Path,
         limiter: RateLimiter | None = None,
+        arrivals: Arrivals | None = None,
         quota: QuotaStore | None = None,
         partner: Callable[[str, str], Upstream | None] = lambda environment, url: None,
         ticks: Callable[[], int] = time.monotonic_ns,
@@ -60,6 +65,9 @@ class Runtime:
         self._clock = clock
         self._exchanges = exchanges
         self._tasks: list[asyncio.Task[None]] = []
+        shared = SharedRateLimiter(data_dir / "limits", ticks, boot=boot_id())
+        self._shared = shared
+        self.throttle = SlowapiThrottle(arrivals or shared)
         self.metrics = Metrics()
         self.directory = CachedDirectory(reader(maker), ticks)
         self.leases = Leases(quota or DatabaseQuotaStore(maker), now=clock.now, ticks=ticks)
@@ -68,7 +76,7 @@ class Runtime:
             admission=Admission(
                 tokens=tokens,
                 directory=self.directory,
-                limiter=limiter or MemoryRateLimiter(ticks),
+                limiter=limiter or shared,
                 leases=self.leases,
                 now=clock.now,
                 stale=lambda: feed.stale,
@@ -103,6 +111,7 @@ class Runtime:
         with contextlib.suppress(SQLAlchemyError, OSError):
             await self.leases.close()
         await self.meter.close()
+        self._shared.close()
         for upstream in self._exchanges.values():
             await upstream.close()
 

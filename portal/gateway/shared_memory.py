@@ -42,25 +42,32 @@ class SharedRateLimiter:
     """RateLimiter of one worker on the table at `path`. `boot` names the boot whose monotonic clock `ticks` reads."""
 
     def __init__(self, path: Path, ticks: Callable[[], int], *, boot: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._ticks = ticks
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path, self._ticks, self._boot = path, ticks, boot
         self._row = _STATE.size
+        self._places: dict[str, tuple[bytes, int, bytes, bytes]] = {}
+        self._descriptor = -1
+        self._column = -1
+        self._table: mmap.mmap
+
+    def open(self) -> None:
+        """Map the table and take a column; raises `TooManyWorkers`. Done at first use when not before."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         size = HEADER + BUCKETS * WAYS * self._row
-        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, _locks(0, len(MAGIC))[0])
+        lock, unlock = _locks(0, len(MAGIC))
+        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, lock)
         try:
             if os.fstat(self._descriptor).st_size != size:
                 os.ftruncate(self._descriptor, 0)
                 os.ftruncate(self._descriptor, size)
             self._table = mmap.mmap(self._descriptor, size)
-            mark = MAGIC + hashlib.sha256(boot.encode()).digest()
+            mark = MAGIC + hashlib.sha256(self._boot.encode()).digest()
             if self._table[: len(mark)] != mark:
                 self._table[HEADER:size] = bytes(size - HEADER)
                 self._table[: len(mark)] = mark
             self._column = self._claim()
         finally:
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, _locks(0, len(MAGIC))[1])
-        self._places: dict[str, tuple[bytes, int, bytes, bytes]] = {}
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, unlock)
 
     def _claim(self) -> int:
         """A free column; its lock is held as long as this process lives."""
@@ -139,8 +146,11 @@ class SharedRateLimiter:
 
     def close(self) -> None:
         """Let go of the table and of this worker's column."""
-        self._table.close()
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            self._table.close()
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._places.clear()
 
     def _change(self, key: str, limits: Limits | None, cost: int) -> None:
         digest, bucket, lock, unlock = self._place(key)
@@ -161,6 +171,8 @@ class SharedRateLimiter:
     def _place(self, key: str) -> tuple[bytes, int, bytes, bytes]:
         place = self._places.get(key)
         if place is None:
+            if self._descriptor < 0:
+                self.open()
             digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
             bucket = HEADER + int.from_bytes(digest[:8], "big") % BUCKETS * WAYS * self._row
             if len(self._places) > 50_000:

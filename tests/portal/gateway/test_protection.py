@@ -135,7 +135,7 @@ async def test_the_place_in_flight_of_a_dead_worker_is_freed(tmp_path: Path) -> 
     assert (await dead.take("k", limits, 1)).allowed
     assert (await alive.take("k", limits, 1)).violated == ("concurrent",)
     dead.close()
-    SharedRateLimiter(tmp_path / "l", ticks, boot="b")
+    SharedRateLimiter(tmp_path / "l", ticks, boot="b").open()
     assert (await alive.take("k", limits, 1)).allowed
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.portal.oauth.conftest import both, both_urls, migrated_file, postgres_url, sqlite
+from tests.portal.oauth.conftest import both, both_urls, migrated_file, postgres_url, secrets_folder, sqlite
 
-__all__ = ["both", "both_urls", "migrated_file", "postgres_url", "sqlite"]
+__all__ = ["both", "both_urls", "migrated_file", "postgres_url", "secrets_folder", "sqlite"]

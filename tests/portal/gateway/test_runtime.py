@@ -50,11 +50,11 @@ class Worker:
 
 
 @asynccontextmanager
-async def worker(url: str, folder: Path) -> AsyncIterator[Worker]:
+async def worker(url: str, folder: Path, secrets: Path) -> AsyncIterator[Worker]:
     engine: AsyncEngine = create_engine(url)
     maker = session_maker(engine)
     clock = FixedClock(NOW)
-    oauth = oauth_over(engine, maker, folder, clock)
+    oauth = oauth_over(engine, maker, secrets, clock)
     await oauth.start()
     runtime = runtime_over(oauth, echo, folder)
     await runtime.start()
@@ -67,9 +67,12 @@ async def worker(url: str, folder: Path) -> AsyncIterator[Worker]:
 
 
 @pytest.fixture
-async def two(both_urls: str, tmp_path: Path) -> AsyncIterator[tuple[Worker, Worker]]:
+async def two(both_urls: str, tmp_path: Path, secrets_folder: Path) -> AsyncIterator[tuple[Worker, Worker]]:
     """Two workers on one database: their own engines, caches, feeds and limiters."""
-    async with worker(both_urls, tmp_path) as first, worker(both_urls, tmp_path) as second:
+    async with (
+        worker(both_urls, tmp_path, secrets_folder) as first,
+        worker(both_urls, tmp_path, secrets_folder) as second,
+    ):
         yield first, second
 
 

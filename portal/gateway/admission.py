@@ -67,7 +67,7 @@ class Admission:
             )
         call.access = access
         if access.recording_until is not None and self._now() < access.recording_until:
-            call.witness = Witness(claims.jti)
+            call.witness = Witness(claims.jti, " ".join(claims.scopes))
         refused = standing(access, interaction)
         if refused is not None:
             return refused

@@ -49,10 +49,11 @@ def witnessed_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 class Witness:
     """What a conformance run needs of a call beyond its record: the token's id and header fields. Its bodies are kept whole."""
 
-    __slots__ = ("answered", "sent", "token")
+    __slots__ = ("answered", "scopes", "sent", "token")
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, scopes: str) -> None:
         self.token = token
+        self.scopes = scopes
         self.sent: dict[str, str] = {}
         self.answered: dict[str, str] = {}
 

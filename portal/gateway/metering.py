@@ -80,6 +80,7 @@ class JournalMeter:
         if call.witness is not None and seen is not None and len(self._witnessed) < WITNESSED_CALLS:
             self._witnessed[call.id] = Witnessed(
                 call.witness.token,
+                call.witness.scopes,
                 call.witness.sent,
                 call.witness.answered,
                 Bodies(b"".join(seen.request), seen.request_type, b"".join(seen.answer), seen.answer_type),

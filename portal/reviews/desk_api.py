@@ -6,7 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
 
 from litestar import get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy import select
 
 from portal.kernel.errors import Invalid, NotFound
@@ -58,14 +58,14 @@ def write_cursor(row: queries.QueueRow) -> str:
 async def queue(
     session: Db,
     now: Now,
-    status: str = "",
-    assigned: str = "",
-    product: str = "",
-    kind: str = "",
-    sensitive: bool = False,
-    overdue: bool = False,
-    text: str = "",
-    after: str = "",
+    status: FromQuery[str] = "",
+    assigned: FromQuery[str] = "",
+    product: FromQuery[str] = "",
+    kind: FromQuery[str] = "",
+    sensitive: FromQuery[bool] = False,
+    overdue: FromQuery[bool] = False,
+    text: FromQuery[str] = "",
+    after: FromQuery[str] = "",
 ) -> Queue:
     """The queue, most urgent first, fifty at a time. `assigned` is a User id or `none`; `text` searches reference and names."""
     filters = queries.Filters(status, assigned, product, kind, sensitive, overdue, text[:80])
@@ -200,7 +200,7 @@ async def suspend(data: JSONBody[NewSuspension], user: CurrentUser, session: Db,
 
 
 @get("/suspensions", guards=[reviewer], responses=problems(401, 403))
-async def standing(session: Db, all: bool = False) -> list[SuspensionInfo]:
+async def standing(session: Db, all: FromQuery[bool] = False) -> list[SuspensionInfo]:
     """Suspensions that stand, newest first; with `all`, lifted ones too."""
     query = select(Suspension).order_by(Suspension.imposed_at.desc()).limit(500)
     if not all:

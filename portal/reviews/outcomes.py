@@ -8,14 +8,17 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 import portal.oauth.watch  # noqa: F401 -- it announces every change of an App, Company or Subscription
+from portal.apps import queries as apps_queries
+from portal.apps import service as apps_service
 from portal.apps.models import App, AppEnvironment, RedirectUri
 from portal.kernel.errors import Invalid
 from portal.kernel.ids import new_id
 from portal.products.models import Plan
 from portal.reviews import limits, policy, snapshot
-from portal.reviews.models import Decision, RequestKind, ReviewRequest, ScopeDecision
+from portal.reviews.models import Decision, ReviewRequest, ReviewScope, ScopeDecision
 from portal.reviews.production import Approval
 from portal.subscriptions.models import Subscription
+from portal.subscriptions.service import override_limits, put_on
 
 PRODUCTION = "production"
 
@@ -49,11 +52,13 @@ async def check_plans(session: AsyncSession, products: set[str], chosen: dict[st
 async def grant(session: AsyncSession, request: ReviewRequest, decision: Decision, *, now: datetime) -> Approval:
     """Carry out an effective approval. Nothing here commits: it stands or falls with the Decision."""
     approved = sorted(scope for scope, row in decision.scopes.items() if row["decision"] == ScopeDecision.APPROVED)
-    client = await _client(session, request, approved, now)
-    step = await _supersede(session, request.app_id, decision, now)
-    await _subscribe(session, client, request, decision, step, now)
     app = await session.get_one(App, request.app_id)
-    await session.flush()
+    client = await _client(session, app, approved, decision.confirmed_by or decision.proposed_by, now)
+    step = await _supersede(session, request.app_id, decision, now)
+    rows = await session.execute(
+        select(ReviewScope.product_id).where(ReviewScope.request_id == request.id, ReviewScope.scope.in_(approved))
+    )
+    await _subscribe(session, app, client, decision, {product for (product,) in rows}, step, now)
     approval = Approval(
         id=new_id("apv"),
         app_id=request.app_id,
@@ -77,26 +82,12 @@ async def grant(session: AsyncSession, request: ReviewRequest, decision: Decisio
     return approval
 
 
-async def _client(session: AsyncSession, request: ReviewRequest, scopes: list[str], now: datetime) -> AppEnvironment:
-    found = (
-        await session.scalars(
-            select(AppEnvironment).where(
-                AppEnvironment.app_id == request.app_id, AppEnvironment.environment == PRODUCTION
-            )
-        )
-    ).first()
-    if found is None:
-        found = AppEnvironment(
-            client_id=new_id("app"), app_id=request.app_id, environment=PRODUCTION, scopes=scopes, created_at=now
-        )
-        session.add(found)
-        await session.flush()
-        await _copy_redirects(session, request.app_id, found.client_id)
-    else:
-        found.scopes = scopes
-        found.epoch += 1
-    await session.flush()
-    return found
+async def _client(session: AsyncSession, app: App, scopes: list[str], by: str, now: datetime) -> AppEnvironment:
+    first = await apps_queries.presence(session, app.id, PRODUCTION) is None
+    made = await apps_service.grant_production_access(session, app, scopes=scopes, by=by, now=now)
+    if first:
+        await _copy_redirects(session, app.id, made.client_id)
+    return made
 
 
 async def _copy_redirects(session: AsyncSession, app_id: str, client_id: str) -> None:
@@ -123,44 +114,56 @@ async def _supersede(session: AsyncSession, app_id: str, decision: Decision, now
 
 async def _subscribe(
     session: AsyncSession,
+    app: App,
     client: AppEnvironment,
-    request: ReviewRequest,
     decision: Decision,
+    products: set[str],
     step: int,
     now: datetime,
 ) -> None:
-    from portal.reviews.service import scopes_of
-
-    products = {
-        row.product_id
-        for row in await scopes_of(session, request)
-        if decision.scopes[row.scope]["decision"] == ScopeDecision.APPROVED
-    }
-    live = {
-        row.product_id: row
-        for row in await session.scalars(
-            select(Subscription).where(Subscription.client_id == client.client_id, Subscription.ended_at.is_(None))
-        )
-    }
+    """Put the App on the Plans of what was approved, at the limits of its ramp step, and end its other Subscriptions."""
+    by = decision.confirmed_by or decision.proposed_by
     for product in sorted(products):
         plan = await plan_of(session, product, decision.plans)
         if plan is None:
             raise Invalid(f"{product} has no production plan", fa=f"محصول «{product}» طرح عملیاتی ندارد", field="plans")
-        row = live.pop(product, None)
-        if row is None:
-            row = Subscription(
-                id=new_id("sub"), client_id=client.client_id, product_id=product, plan_id=plan.id, created_at=now
-            )
-            session.add(row)
-        row.plan_id = plan.id
-        set_limits(row, plan, decision.ramp, step)
-    if request.kind != RequestKind.PRODUCTION:
-        for row in live.values():
-            row.ended_at = now
+        row = await put_on(session, app, client, plan, by=by, now=now)
+        await set_limits(session, app, client, row, plan, ramp=decision.ramp, step=step, by=by, now=now)
+    others = await session.scalars(
+        select(Subscription).where(
+            Subscription.client_id == client.client_id,
+            Subscription.ended_at.is_(None),
+            Subscription.product_id.not_in(products),
+        )
+    )
+    for row in others:
+        row.ended_at = now
     await session.flush()
 
 
-def set_limits(row: Subscription, plan: Plan, ramp: str, step: int) -> None:
+async def set_limits(
+    session: AsyncSession,
+    app: App,
+    client: AppEnvironment,
+    row: Subscription,
+    plan: Plan,
+    *,
+    ramp: str,
+    step: int,
+    by: str,
+    now: datetime,
+) -> None:
     """Write the limits of a ramp step as overrides of the Subscription."""
-    made = limits.at_step(plan, policy.current().ramp, step if ramp == "standard" else 99)
-    row.per_second, row.per_minute, row.quota = made.per_second, made.per_minute, made.quota
+    rules = policy.current().ramp
+    made = limits.at_step(plan, rules, step if ramp == "standard" else len(rules.steps) - 1)
+    await override_limits(
+        session,
+        app,
+        client,
+        row,
+        per_second=made.per_second,
+        per_minute=made.per_minute,
+        quota=made.quota,
+        by=by,
+        now=now,
+    )

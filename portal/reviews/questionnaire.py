@@ -12,11 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from portal.kernel.errors import Invalid
+from portal.kernel.text import fold
 
 LONGEST = 8000
 EMAIL = re.compile(r"[^@\s]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
-# Digits of Persian and Arabic keyboards, and the two Arabic letters that look like Persian ones.
-FOLDED = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩يك", "01234567890123456789یک")
 PHONE = re.compile(r"\+?[0-9][0-9 ()-]{6,18}[0-9]")
 
 
@@ -110,7 +109,7 @@ def kept(answers: dict[str, Any]) -> dict[str, str]:
                 field=f"answers.{key}",
             )
         text = str(value)
-        made[key] = text.strip() if known[key].kind in ("long", "text") else text.translate(FOLDED).strip()
+        made[key] = text.strip() if known[key].kind in ("long", "text") else fold(text)
     return made
 
 

@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portal.apps.models import App
+from portal.apps.models import App, AppEnvironment
 from portal.audit.service import record
 from portal.kernel.errors import Conflict, Invalid, NotFound
 from portal.kernel.ids import ALPHABET, new_id
-from portal.products.models import ProductScope
+from portal.products.models import Product, ProductScope
 from portal.reviews import guards, policy, questionnaire, snapshot
 from portal.reviews.models import (
     EDITABLE,
@@ -34,6 +34,7 @@ from portal.reviews.models import (
 )
 from portal.reviews.production import Approval
 from portal.reviews.workdays import iran
+from portal.subscriptions.models import Subscription
 from portal.users.models import User
 
 # Letters and digits that are not mistaken for one another when read out over the telephone.
@@ -163,12 +164,36 @@ async def set_version(session: AsyncSession, request: ReviewRequest, *, version:
     request.updated_at = now
 
 
+async def _offered(session: AsyncSession, app_id: str) -> dict[str, tuple[str, bool]]:
+    """Scope -> (Product it is asked through, whether it is sensitive anywhere).
+
+    A scope that several Products bring is asked through one the App is subscribed to in the sandbox, else the first of the catalogue.
+    """
+    subscribed = set(
+        await session.scalars(
+            select(Subscription.product_id)
+            .join(AppEnvironment, AppEnvironment.client_id == Subscription.client_id)
+            .where(AppEnvironment.app_id == app_id, Subscription.ended_at.is_(None))
+        )
+    )
+    rows = await session.scalars(
+        select(ProductScope).join(Product, Product.id == ProductScope.product_id).order_by(Product.position, Product.id)
+    )
+    offered: dict[str, tuple[str, bool]] = {}
+    for row in rows:
+        product, sensitive = offered.get(row.scope, (row.product_id, False))
+        if product not in subscribed and row.product_id in subscribed:
+            product = row.product_id
+        offered[row.scope] = (product, sensitive or row.sensitive)
+    return offered
+
+
 async def set_scopes(
     session: AsyncSession, request: ReviewRequest, *, scopes: dict[str, str], by: User, now: datetime
 ) -> None:
     """Replace the scopes asked for (scope -> justification); raises `Invalid` for one that no Product offers."""
     await _editable(session, request, by)
-    offered = {row.scope: row for row in await session.scalars(select(ProductScope).order_by(ProductScope.product_id))}
+    offered = await _offered(session, request.app_id)
     for scope in scopes:
         if scope not in offered:
             raise Invalid(
@@ -182,8 +207,8 @@ async def set_scopes(
             ReviewScope(
                 request_id=request.id,
                 scope=scope,
-                product_id=offered[scope].product_id,
-                sensitive=offered[scope].sensitive,
+                product_id=offered[scope][0],
+                sensitive=offered[scope][1],
                 justification=justification.strip(),
             )
         )

@@ -62,13 +62,14 @@ class CallBody(Base):
 
 
 class WitnessedCall(Base):
-    """A sandbox call noted whole while a conformance run recorded its App: token id (`jti`), header fields of interest, bodies."""
+    """A sandbox call noted whole while a conformance run recorded its App: token id and scopes, header fields, bodies."""
 
     __tablename__ = "witnessed_calls"
 
     call_id: Mapped[str] = mapped_column(String(48), primary_key=True)
     at: Mapped[datetime] = mapped_column(index=True)
     token: Mapped[str] = mapped_column(String(64), default="")
+    scopes: Mapped[str] = mapped_column(Text, default="")
     sent: Mapped[dict[str, Any]]
     answered: Mapped[dict[str, Any]]
     request: Mapped[str] = mapped_column(Text, default="")

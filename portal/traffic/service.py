@@ -95,6 +95,7 @@ class Witnessed:
     """A sandbox call noted whole for a conformance run: token id, header fields of interest, bodies."""
 
     token: str
+    scopes: str
     sent: dict[str, str]
     answered: dict[str, str]
     bodies: Bodies
@@ -107,6 +108,7 @@ async def witness(session: AsyncSession, calls: Sequence[tuple[str, int, Witness
             "call_id": call_id,
             "at": instant(at_us),
             "token": seen.token,
+            "scopes": seen.scopes,
             "sent": seen.sent,
             "answered": seen.answered,
             "request": whole(seen.bodies.request),

@@ -30,12 +30,9 @@ from portal.kernel.migrations import upgrade
 from portal.kernel.smtp import SmtpMailer, parse
 from portal.oauth import api as oauth_api
 from portal.oauth.service import OAuth
-<<<<<<< HEAD
 from portal.products import catalogue
-=======
 from portal.reviews import api as reviews_api
 from portal.reviews import desk_api as reviews_desk_api
->>>>>>> 6835a30 (Review desk over JSON: queue, decisions, kill switches; outcomes through the verbs of apps and subscriptions)
 from portal.settings import Settings
 from portal.users import api as users_api
 from portal.users import dependencies as users_dependencies

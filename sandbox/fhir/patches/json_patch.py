@@ -8,6 +8,7 @@ from typing import Any, Final
 from sandbox.fhir.outcomes import BadRequestError, Text, UnprocessableError
 
 MAX_OPERATIONS: Final = 1000
+MAX_COPIED: Final = 20_000
 _NEEDS: Final = {
     "add": ("path", "value"), "remove": ("path",), "replace": ("path", "value"), "move": ("from", "path"),
     "copy": ("from", "path"), "test": ("path", "value"),
@@ -33,9 +34,23 @@ def apply_json_patch(resource: dict[str, Any], operations: object) -> Any:
         )
     steps = [_checked(operation, i) for i, operation in enumerate(operations)]
     document: Any = deepcopy(resource)
+    emptied: list[Any] = []
     for i, operation in enumerate(steps):
-        document = _Step(operation, i).apply(document)
+        document = _Step(operation, i, emptied).apply(document)
+    _prune(document, {id(node) for node in emptied})
     return document
+
+
+def _prune(node: Any, emptied: set[int]) -> None:
+    """FHIR JSON knows no empty arrays or objects: what the patch itself emptied goes as well, parents included."""
+    for key, child in list(
+        node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    )[::-1]:
+        if isinstance(child, (dict, list)):
+            held = bool(child)
+            _prune(child, emptied)
+            if not child and (held or id(child) in emptied):
+                del node[key]
 
 
 def _checked(operation: dict[str, Any], i: int) -> dict[str, Any]:
@@ -72,8 +87,8 @@ def _malformed(i: int, why: Text) -> BadRequestError:
 class _Step:
     """One operation, with its position for error messages."""
 
-    def __init__(self, operation: dict[str, Any], i: int) -> None:
-        self.operation, self.i = operation, i
+    def __init__(self, operation: dict[str, Any], i: int, emptied: list[Any]) -> None:
+        self.operation, self.i, self.emptied = operation, i, emptied
 
     def fail(self, en: str, fa: str) -> UnprocessableError:
         name, path = self.operation["op"], self.operation["path"]
@@ -100,7 +115,10 @@ class _Step:
         if name == "add":
             return self.add(document, path, deepcopy(self.operation["value"]))
         source = self.operation["from"]
-        value = deepcopy(self.get(document, source))
+        found = self.get(document, source)
+        if name == "copy" and _size(found) > MAX_COPIED:
+            raise self.fail("the value is too large to copy", "مقدار برای رونوشت بیش از اندازه بزرگ است")
+        value = deepcopy(found)
         if name == "move":
             if path.startswith(source + "/"):
                 raise self.fail("a value cannot move into itself", "مقدار را نمی‌توان به درون خودش برد")
@@ -155,11 +173,19 @@ class _Step:
             raise self.fail("the whole resource cannot be removed", "کل منبع را نمی‌توان حذف کرد")
         node, step = self.parent(document, path)
         del node[int(step) if isinstance(node, list) else step]
-        # FHIR JSON knows no empty arrays or objects, so what a removal empties goes as well.
-        while not node and (path := path.rpartition("/")[0]):
-            node, step = self.parent(document, path)
-            del node[int(step) if isinstance(node, list) else step]
+        if not node:
+            self.emptied.append(node)
         return document
+
+
+def _size(value: Any) -> int:
+    """Nodes of a value. A patch that copies a document into itself over and over doubles it each time."""
+    total, stack = 0, [value]
+    while stack and total <= MAX_COPIED:
+        node = stack.pop()
+        total += 1
+        stack.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+    return total
 
 
 def _tokens(path: str) -> list[str]:

@@ -4,16 +4,18 @@ input."""
 import argparse
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
 from .errors import OutputError, PopulationError, SpecError
-from .output.ndjson import Progress, write_ndjson
+from .output.progress import bar, silent
+from .output.verify import report_lines, verify
+from .output.writers import WRITERS
 from .population import DEFAULT_AS_OF, DEFAULT_SIZE, PopulationSpec
 
+UNSOUND = 1
 INTERRUPTED = 130
 
 
@@ -48,25 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _bar(quiet: bool) -> Progress:
-    started = time.monotonic()
-    last = 0.0
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if quiet or (now - last < 0.2 and done < total):
-            return
-        last = now
-        filled = int(30 * done / total)
-        rate = done / max(now - started, 1e-9)
-        end = "\n" if done >= total else ""
-        bar = "#" * filled + "." * (30 - filled)
-        print(f"\r[{bar}] {done:,}/{total:,} people  {rate:,.0f}/s ", end=end, file=sys.stderr, flush=True)
-
-    return show
-
-
 def _write(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     if not 1 <= options.jobs <= 256:
@@ -79,18 +62,40 @@ def _write(argv: Sequence[str]) -> int:
         history_years=options.history_years,
         surnames=options.surnames,
     )
-    manifest = write_ndjson(spec, options.out, options.jobs, _bar(options.quiet), options.overwrite)
+    progress = silent if options.quiet else bar()
+    manifest = WRITERS[options.format](spec, options.out, options.jobs, progress, options.overwrite)
     resources = sum(file["resources"] for file in manifest["files"].values())
-    print(f"{manifest['people']:,} people, {resources:,} resources in {options.out}")
+    noun = "rows" if options.format == "parquet" else "resources"
+    print(f"{manifest['people']:,} people, {resources:,} {noun} in {options.out}")
     return 0
 
 
+def _verify(argv: Sequence[str]) -> int:
+    parser = _Parser(
+        prog="python -m synthetic_data verify",
+        description="Check a directory: whole, unchanged, coherent, marked and safe.",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    found = verify(parser.parse_args(argv).directory)
+    if not found.count:
+        print(f"{found.resources:,} resources: whole, unchanged, coherent, marked and safe")
+        return 0
+    for line in report_lines(found):
+        print(line, file=sys.stderr)
+    print(f"error: {found.count:,} problems in {found.path}", file=sys.stderr)
+    return UNSOUND
+
+
+COMMANDS = {"verify": _verify}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0, 2 (impossible request), 3 (directory), 130 (interrupted)."""
+    """Run the command; returns the exit code: 0, 1 (verify found something), 2 (request), 3 (directory), 130 (interrupted)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _write(arguments)
+        command = COMMANDS.get(arguments[0]) if arguments else None
+        return command(arguments[1:]) if command else _write(arguments)
     except PopulationError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -18,6 +18,7 @@ from ..errors import OutputError
 MANIFEST = "manifest.json"
 PROGRESS = ".progress.json"
 PARTIAL = ".partial"
+JOURNAL = ".placed.jsonl"
 
 
 def explain(error: OSError, path: Path) -> OutputError:
@@ -79,11 +80,12 @@ class Directory:
     progress."""
 
     def __init__(self, path: Path, fingerprint: dict[str, Any], overwrite: bool = False) -> None:
-        self.path, self._fingerprint = path, fingerprint
+        self.path = path
+        self._fingerprint = json.loads(json.dumps(fingerprint))  # as it will be read back
         self._files: dict[str, _Open] = {}
-        self.done: Any = (
-            None  # what `checkpoint` was last given, of an earlier interrupted run with the same fingerprint
-        )
+        self._placed: dict[str, tuple[int, int, str]] = {}  # whole files: bytes, resources, digest
+        self._noted = 0  # how many of them are in the journal
+        self.done: Any = None  # what `checkpoint` was last given by an earlier, interrupted run
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._open(overwrite)
@@ -91,19 +93,49 @@ class Directory:
             raise explain(error, path) from error
 
     def _open(self, overwrite: bool) -> None:
-        present = [entry for entry in self.path.iterdir() if entry.name != PROGRESS]
+        present = [entry for entry in self.path.iterdir() if entry.name not in (PROGRESS, JOURNAL)]
         record = self._record()
         if record is not None and record.get("fingerprint") == self._fingerprint and not overwrite:
-            for name, (length, lines) in record["files"].items():
-                self._files[name] = _Open(self.path / (name + PARTIAL), length, lines)
-            self.done = record["done"]
-        elif present and not overwrite and not all(entry.name.endswith(PARTIAL) for entry in present):
+            self._resume(record)
+        elif overwrite or not present:
+            self._clear(present)
+        elif record is not None:
+            raise OutputError(
+                f"{self.path} holds an unfinished run of another population: pass --overwrite to replace it"
+            )
+        else:
             raise OutputError(
                 f"{self.path} is not empty: choose another directory, or pass --overwrite to replace a population"
             )
-        else:
-            self._clear(present)
-        (self.path / PROGRESS).touch()
+        if self.done is None:
+            self.checkpoint(None)
+
+    def _resume(self, record: dict[str, Any]) -> None:
+        for name, (length, lines) in record["files"].items():
+            self._files[name] = _Open(self.path / (name + PARTIAL), length, lines)
+        if record["placed"]:
+            rows = (self.path / JOURNAL).read_text(encoding="utf-8").splitlines()[: record["placed"]]
+            self._placed = {name: (length, lines, digest) for name, length, lines, digest in map(json.loads, rows)}
+            self._noted = len(rows)
+            (self.path / JOURNAL).write_text("".join(row + "\n" for row in rows), encoding="utf-8")
+        self.done = record["done"]
+
+    def place(self, name: str, content: bytes, lines: int, digest: str) -> None:
+        """Add a whole file at once."""
+        try:
+            temporary = self.path / (name + PARTIAL)
+            temporary.write_bytes(content)
+            temporary.replace(self.path / name)
+        except OSError as error:
+            raise explain(error, self.path) from error
+        self._placed[name] = (len(content), lines, digest)
+
+    def adopt(self, name: str, lines: int, digest: str) -> None:
+        """Take over a finished `.partial` file that somebody else wrote here."""
+        temporary = self.path / (name + PARTIAL)
+        length = temporary.stat().st_size
+        temporary.replace(self.path / name)
+        self._placed[name] = (length, lines, digest)
 
     def _record(self) -> dict[str, Any] | None:
         try:
@@ -114,7 +146,8 @@ class Directory:
 
     def _clear(self, present: list[Path]) -> None:
         """Remove what an earlier run of this package wrote; anything else is somebody's and stays."""
-        (self.path / MANIFEST).unlink(missing_ok=True)
+        for name in (MANIFEST, PROGRESS, JOURNAL):
+            (self.path / name).unlink(missing_ok=True)
         for entry in present:
             if entry.is_file() and entry.suffix in (".ndjson", ".json", ".parquet", PARTIAL):
                 entry.unlink(missing_ok=True)
@@ -134,15 +167,28 @@ class Directory:
             for file in self._files.values():
                 file.handle.flush()
             files = {name: (file.length, file.lines) for name, file in self._files.items()}
-            record = {"fingerprint": self._fingerprint, "files": files, "done": done}
+            self._note()
+            record = {"fingerprint": self._fingerprint, "files": files, "placed": self._noted, "done": done}
             write_atomically(self.path / PROGRESS, json.dumps(record).encode())
         except OSError as error:
             raise explain(error, self.path) from error
 
+    def _note(self) -> None:
+        """Append the files placed since the last time to the journal."""
+        if len(self._placed) == self._noted:
+            return
+        fresh = list(self._placed.items())[self._noted :]
+        with (self.path / JOURNAL).open("a", encoding="utf-8") as journal:
+            journal.writelines(json.dumps([name, *told]) + "\n" for name, told in fresh)
+        self._noted = len(self._placed)
+
     def finish(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """Give the files their names and write the manifest, with counts and hashes; returns it."""
         try:
-            listed = {}
+            listed = {
+                name: {"resources": lines, "bytes": length, "sha256": digest}
+                for name, (length, lines, digest) in self._placed.items()
+            }
             for name, file in sorted(self._files.items()):
                 file.handle.flush()
                 os.fsync(file.handle.fileno())
@@ -154,6 +200,7 @@ class Directory:
             content = json.dumps(whole, ensure_ascii=False, indent=1, sort_keys=False).encode() + b"\n"
             write_atomically(self.path / MANIFEST, content)
             (self.path / PROGRESS).unlink(missing_ok=True)
+            (self.path / JOURNAL).unlink(missing_ok=True)
         except OSError as error:
             raise explain(error, self.path) from error
         return whole

@@ -1,6 +1,6 @@
 """NDJSON: one file per resource type, one resource per line, infrastructure first and then people in member order."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from ..population import PopulationSpec
 from .directory import Directory
 from .manifest import describe
 from .pool import run
+from .progress import Progress
 
-Progress = Callable[[int, int], None]
 Lines = dict[str, tuple[bytes, int]]
 _EVERY = 8  # shards between two checkpoints
 

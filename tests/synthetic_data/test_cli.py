@@ -14,7 +14,7 @@ def _content(directory: Path) -> dict[str, bytes]:
 
 
 def _write(directory: Path, *more: str) -> int:
-    return main(["--patients", "60", "--seed", "4", "--out", str(directory), "--quiet", *more])
+    return main(["--patients", "60", "--seed", "4", "--region", "Qom", "--out", str(directory), "--quiet", *more])
 
 
 def test_jobs_do_not_change_a_byte(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_an_interrupted_run_looks_unfinished_and_can_be_resumed(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("synthetic_data.cli._bar", lambda quiet: stop)
+        patched.setattr("synthetic_data.cli.silent", stop)
         assert _write(tmp_path / "torn") == 130
     assert "interrupted" in capsys.readouterr().err
     names = {path.name for path in (tmp_path / "torn").iterdir()}

@@ -2,7 +2,7 @@
 
 DomainError
 ├── Invalid     TooManyCredentials · UnusableKeys · UnusableRedirectUri · SecretsAreForTheSandbox
-└── Conflict    AlreadyOpen
+└── Conflict    AlreadyOpen · NotASecret
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from portal.apps import keysets, queries, redirects, secrets
 from portal.apps.models import AccessStatus, App, AppEnvironment, Credential, CredentialKind, RedirectUri
 from portal.apps.tenants import Tenants
 from portal.audit import service as audit
+from portal.companies.service import clean_website
 from portal.kernel.errors import Conflict, Invalid, NotFound
 from portal.kernel.ids import new_id
+from portal.kernel.text import fold, gather
 
 MAX_ACTIVE_CREDENTIALS = 5
 MAX_REDIRECT_URIS = 20
 MAX_APPS = 50
+MAX_DESCRIPTION = 2000
 
 
 class TooManyCredentials(Invalid):
@@ -41,6 +44,12 @@ class SecretsAreForTheSandbox(Invalid):
     code = "secret-not-allowed"
     title = "Production accepts registered public keys only; add a JWKS"
     title_fa = "محیط عملیاتی تنها کلید عمومی ثبت‌شده می‌پذیرد؛ یک JWKS بیفزایید"
+
+
+class NotASecret(Conflict):
+    code = "not-a-secret"
+    title = "Only a secret that is not revoked can be rotated; register new keys instead"
+    title_fa = "تنها رمزی را که باطل نشده است می‌توان تازه کرد؛ برای کلید، کلید تازه ثبت کنید"
 
 
 class AlreadyOpen(Conflict):
@@ -64,12 +73,13 @@ async def create_app(
     count = await session.scalar(select(func.count()).select_from(App).where(App.company_id == company_id))
     if (count or 0) >= MAX_APPS:
         raise TooManyApps
+    name_, description_, homepage_ = _described(name, description, homepage)
     app = App(
         id=new_id("app"),
         company_id=company_id,
-        name=named(name),
-        description=description.strip(),
-        homepage=homepage.strip(),
+        name=name_,
+        description=description_,
+        homepage=homepage_,
         public=public,
         created_by=created_by,
         created_at=now,
@@ -88,12 +98,31 @@ def named(name: str) -> str:
     return clean
 
 
+def _described(name: str, description: str, homepage: str) -> tuple[str, str, str]:
+    """Name, description and homepage that can be used; raises Invalid for all wrong ones at once."""
+    name_, description_, homepage_ = gather(
+        lambda: named(fold(name)), lambda: _description(description), lambda: clean_website(homepage, field="homepage")
+    )
+    return name_, description_, homepage_
+
+
+def _description(text: str) -> str:
+    clean = fold(text)
+    if len(clean) > MAX_DESCRIPTION:
+        raise Invalid(
+            f"A description has at most {MAX_DESCRIPTION} characters",
+            fa="توضیح نباید بیش از ۲۰۰۰ نویسه داشته باشد",
+            field="description",
+        )
+    return clean
+
+
 async def edit_app(
     session: AsyncSession, app: App, *, name: str, description: str, homepage: str, by: str, now: datetime
 ) -> None:
     """Change what people read about an App."""
     before = {"name": app.name, "description": app.description, "homepage": app.homepage}
-    app.name, app.description, app.homepage = named(name), description.strip(), homepage.strip()
+    app.name, app.description, app.homepage = _described(name, description, homepage)
     after = {"name": app.name, "description": app.description, "homepage": app.homepage}
     changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
     if changed:
@@ -248,11 +277,29 @@ async def rotate_secret(
     """A new secret beside an old one, which dies after `overlap` (0 to 7 days), or at its own expiry if that is sooner."""
     if not timedelta(0) <= overlap <= timedelta(days=7):
         raise Invalid("The overlap is 0 to 7 days", fa="هم‌پوشانی باید ۰ تا ۷ روز باشد", field="overlap")
+    if old.kind != CredentialKind.SECRET or old.revoked_at is not None:
+        raise NotASecret
     made = await add_secret(session, app, place, pepper=pepper, by=by, now=now)
     end = now + overlap
     old.expires_at = min(old.expires_at, end) if old.expires_at else end
     await _note(session, app, now, by, "credential.rotated", {"credential": old.id, "ends": old.expires_at.isoformat()})
     return made
+
+
+def lifetime_of(days: int | None) -> timedelta | None:
+    """How long a secret lasts; None: until it is revoked. Raises Invalid on `lifetime_days`."""
+    if days is None:
+        return None
+    if not 1 <= days <= 730:
+        raise Invalid("A secret lasts 1 to 730 days", fa="اعتبار رمز بین ۱ تا ۷۳۰ روز است", field="lifetime_days")
+    return timedelta(days=days)
+
+
+def overlap_of(hours: int) -> timedelta:
+    """For how long an old secret stays valid. Raises Invalid on `overlap_hours`."""
+    if not 0 <= hours <= 168:
+        raise Invalid("The overlap is 0 to 168 hours", fa="هم‌پوشانی بین ۰ تا ۱۶۸ ساعت است", field="overlap_hours")
+    return timedelta(hours=hours)
 
 
 async def revoke_credential(

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from portal.apps.models import AppEnvironment
+from portal.kernel.errors import NotFound
 from portal.products.models import Plan, Product
 from portal.subscriptions.models import Subscription
 
@@ -38,3 +40,18 @@ async def on_product(session: AsyncSession, client_id: str, product_id: str) -> 
         Subscription.client_id == client_id, Subscription.product_id == product_id, Subscription.ended_at.is_(None)
     )
     return (await session.scalars(query)).first()
+
+
+async def subscription_of(
+    session: AsyncSession, app_id: str, subscription_id: str
+) -> tuple[Subscription, AppEnvironment]:
+    """A running Subscription of an App, with the presence it belongs to; raises NotFound."""
+    query = (
+        select(Subscription, AppEnvironment)
+        .join(AppEnvironment, AppEnvironment.client_id == Subscription.client_id)
+        .where(Subscription.id == subscription_id, AppEnvironment.app_id == app_id, Subscription.ended_at.is_(None))
+    )
+    row = (await session.execute(query)).first()
+    if row is None:
+        raise NotFound("There is no such subscription", fa="چنین اشتراکی نیست")
+    return row[0], row[1]

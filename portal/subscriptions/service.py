@@ -1,13 +1,13 @@
 """Put an App on a Plan, move it to another, end it. The scopes a Product brings follow the Subscription in the sandbox.
 
 DomainError
-├── Invalid     WrongEnvironment
+├── Invalid     WrongEnvironment · NothingChosen
 └── Conflict    ReviewFirst
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -21,7 +21,7 @@ from portal.audit import service as audit
 from portal.kernel.errors import Conflict, Invalid, NotFound
 from portal.kernel.ids import new_id
 from portal.products.models import Plan, ProductScope
-from portal.products.queries import scopes_of
+from portal.products.queries import get_product, plans_of, scopes_of
 from portal.subscriptions import queries
 from portal.subscriptions.models import Subscription
 
@@ -30,6 +30,12 @@ class WrongEnvironment(Invalid):
     code = "wrong-environment"
     title = "This plan belongs to another environment"
     title_fa = "این طرح از آنِ محیط دیگری است"
+
+
+class NothingChosen(Invalid):
+    code = "nothing-chosen"
+    title = "Choose at least one product"
+    title_fa = "دست‌کم یک محصول برگزینید"
 
 
 class ReviewFirst(Conflict):
@@ -43,10 +49,10 @@ async def subscribe_sandbox(
 ) -> tuple[AppEnvironment, Subscription]:
     """Put an App on a sandbox Plan at once, opening its place in the sandbox when this is its first.
 
-    On another Plan of the same Product already, it moves to this one. Raises WrongEnvironment.
+    On another Plan of the same Product already, it moves to this one. Raises ReviewFirst for a production Plan.
     """
     if plan.environment != "sandbox":
-        raise WrongEnvironment(field="plan")
+        raise ReviewFirst
     scopes = [row.scope for row in await scopes_of(session, plan.product_id)]
     place = await apps.presence(session, app.id, "sandbox")
     if place is None:
@@ -55,6 +61,36 @@ async def subscribe_sandbox(
         wanted = sorted({*place.scopes, *scopes})
         await app_service.set_scopes(session, app, place, scopes=wanted, by=by, now=now)
     return place, await put_on(session, app, place, plan, by=by, now=now)
+
+
+async def open_sandbox_on(
+    session: AsyncSession,
+    app: App,
+    products: Sequence[str],
+    *,
+    tenants: Tenants,
+    pepper: bytes,
+    by: str,
+    now: datetime,
+) -> tuple[AppEnvironment, str]:
+    """Subscribe an App to Products, each on its first sandbox Plan, and give it a secret unless it has a Credential or is public.
+
+    Returns its place in the sandbox and the secret, shown this once, or an empty text. Raises NothingChosen, NotFound.
+    """
+    if not products:
+        raise NothingChosen(field="products")
+    place: AppEnvironment | None = None
+    for product_id in dict.fromkeys(products):
+        await get_product(session, product_id)
+        plans = await plans_of(session, product_id, "sandbox")
+        if not plans:
+            raise WrongEnvironment(f"{product_id} has no sandbox plan", field="products")
+        place, _ = await subscribe_sandbox(session, app, plans[0], tenants=tenants, by=by, now=now)
+    assert place is not None  # noqa: S101 -- there was at least one Product
+    if app.public or await apps.active_credentials(session, place.client_id, now):
+        return place, ""
+    _, plain = await app_service.add_secret(session, app, place, pepper=pepper, by=by, now=now)
+    return place, plain
 
 
 async def put_on(

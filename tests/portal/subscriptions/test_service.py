@@ -84,7 +84,7 @@ async def test_ending_a_subscription_takes_only_the_scopes_no_other_product_brin
 
 async def test_a_production_plan_is_not_for_the_sandbox(session: AsyncSession) -> None:
     app = await new_app(session)
-    with pytest.raises(service.WrongEnvironment):
+    with pytest.raises(service.ReviewFirst):
         await service.subscribe_sandbox(
             session, app, await get_plan(session, "referral-production-basic"), tenants=NoTenants(), by="usr_1", now=NOW
         )

@@ -14,6 +14,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from portal import exchanges
+from portal.apps import api as apps_api
+from portal.apps import pages as apps_pages
+from portal.apps.dependencies import tenants_dependency
 from portal.apps.tenants import ExchangeTenants, Tenants
 from portal.companies import api as companies_api
 from portal.companies import pages as companies_pages
@@ -30,10 +33,14 @@ from portal.kernel.migrations import upgrade
 from portal.kernel.smtp import SmtpMailer, parse
 from portal.oauth import api as oauth_api
 from portal.oauth.service import OAuth
+from portal.products import api as products_api
 from portal.products import catalogue
+from portal.products import pages as products_pages
 from portal.reviews import api as reviews_api
 from portal.reviews import desk_api as reviews_desk_api
 from portal.settings import Settings
+from portal.subscriptions import api as subscriptions_api
+from portal.subscriptions import pages as subscriptions_pages
 from portal.users import api as users_api
 from portal.users import dependencies as users_dependencies
 from portal.users import pages as users_pages
@@ -133,7 +140,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
             *rooms(),
         ],
         middleware=[AuthenticationMiddleware],
-        dependencies={**parts.dependencies, **users_dependencies.DEPENDENCIES},
+        dependencies={
+            **parts.dependencies,
+            **users_dependencies.DEPENDENCIES,
+            **tenants_dependency(tenants),
+        },
         exception_handlers=parts.exception_handlers,
         template_config=parts.template_config,
         before_send=parts.before_send,
@@ -165,6 +176,12 @@ def rooms() -> Sequence[Any]:
         *users_pages.routes,
         *companies_api.routes,
         *companies_pages.routes,
+        *products_api.routes,
+        *products_pages.routes,
+        *apps_api.routes,
+        *apps_pages.routes,
+        *subscriptions_api.routes,
+        *subscriptions_pages.routes,
         *reviews_api.routes,
         *reviews_desk_api.routes,
     ]
@@ -172,7 +189,13 @@ def rooms() -> Sequence[Any]:
 
 def menus() -> Sequence[NavItem]:
     """What every room adds to the menus."""
-    return [*users_pages.navigation, *companies_pages.navigation]
+    return [
+        *users_pages.navigation,
+        *companies_pages.navigation,
+        *products_pages.navigation,
+        *apps_pages.navigation,
+        *subscriptions_pages.navigation,
+    ]
 
 
 async def check_database(engine: AsyncEngine) -> None:

@@ -209,9 +209,7 @@ async def take_snapshot(
     return await sandbox_data.take_snapshot(session, app, place, name=data.name, tenants=tenants, by=user.id, now=now)
 
 
-@post(
-    "/apps/{app_id:str}/sandbox/restore", status_code=204, responses=problems(400, 401, 403, 404, 409, 415)
-)
+@post("/apps/{app_id:str}/sandbox/restore", status_code=204, responses=problems(400, 401, 403, 404, 409, 415))
 async def restore(
     app_id: FromPath[str], data: JSONBody[Restore], user: CurrentUser, session: Db, now: Now, tenants: TenantsPort
 ) -> None:

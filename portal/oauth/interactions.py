@@ -135,6 +135,8 @@ async def approve(
     launch = await session.get(Launch, interaction.launch_id) if interaction.launch_id else None
     if needs_patient(interaction) and not interaction.patient:
         raise Invalid("choose whose record this is about", fa="مشخص کنید پروندهٔ چه کسی", field="patient")
+    if launch is None and interaction.patient and sign_in.reference.startswith("Patient/"):
+        _only_own(interaction, sign_in)
     await _decide(session, interaction, now)
     fault = launch.fault if launch else ""
     grant = DataAccessGrant(
@@ -159,6 +161,16 @@ async def approve(
     return location(
         interaction.redirect_uri, "https://attacker.invalid" if fault == "wrong_issuer" else issuer, state, code=code
     )
+
+
+def _only_own(interaction: Interaction, sign_in: CitizenSignIn) -> None:
+    """A citizen can open no record but their own, whoever chose a patient in this authorization before."""
+    if sign_in.reference != f"Patient/{interaction.patient}":
+        raise Invalid(
+            "you can only allow access to your own record",
+            fa="تنها دربارهٔ پروندهٔ خودتان می‌توانید اجازه دهید",
+            field="patient",
+        )
 
 
 async def refuse(session: AsyncSession, interaction: Interaction, *, issuer: str, now: datetime) -> str:

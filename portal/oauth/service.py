@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,7 +62,7 @@ class OAuth:
     """The authorization server of both Environments.
 
     `feed`, `clients` and `tokens` are also what the gateway admits calls with. `keys_dir` holds the pepper of App secrets and the
-    key that opens the signing keys.
+    key that opens the signing keys. In the Environments of `personas` one signs in by picking a synthetic person.
     """
 
     def __init__(
@@ -74,9 +74,11 @@ class OAuth:
         maker: SessionMaker,
         clock: Clock,
         fetch_keys: FetchKeys = _no_keys_by_url,
+        personas: Collection[str] = ("sandbox",),
         tidy_every: float = 5.0,
     ) -> None:
         self.public_url, self.clock, self.maker, self._tidy_every = public_url, clock, maker, tidy_every
+        self.personas = frozenset(personas)
         self.vault_key = read_or_create(keys_dir / "signing")
         self.pepper = read_or_create(keys_dir / "pepper")
         self.feed = Feed(engine, maker)

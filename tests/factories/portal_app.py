@@ -92,14 +92,15 @@ async def portal_app(
     *,
     dependencies: dict[str, Any] | None = None,
     navigation: Sequence[NavItem] = (),
+    sessions: SessionMaker | None = None,
     **shell_options: Any,
 ) -> AsyncIterator[Portal]:
-    """A Portal that serves `routes` over a copy of the `migrated` SQLite file in `folder`."""
+    """A Portal that serves `routes` over a copy of the `migrated` SQLite file in `folder`, or over `sessions` when given."""
     shutil.copy(migrated, folder / "portal.sqlite3")
     engine = create_engine(f"sqlite+aiosqlite:///{folder / 'portal.sqlite3'}")
     clock, mailer = FixedClock(NOW), MemoryMailer()
     shell = Shell(
-        sessions=session_maker(engine),
+        sessions=sessions or session_maker(engine),
         clock=clock,
         mailer=mailer,
         keyring=Keyring(b"k" * 32),

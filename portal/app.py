@@ -32,6 +32,8 @@ from portal.kernel.mail import ConsoleMailer, Mailer
 from portal.kernel.migrations import upgrade
 from portal.kernel.smtp import SmtpMailer, parse
 from portal.oauth import api as oauth_api
+from portal.oauth import pages as oauth_pages
+from portal.oauth.people import ExchangePeople
 from portal.oauth.service import OAuth
 from portal.products import api as products_api
 from portal.products import catalogue
@@ -83,7 +85,12 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     sessions = session_maker(engine)
     keyring = load_keyring(settings.data_dir / "keys")
     oauth = OAuth(
-        public_url=settings.public_url, keys_dir=settings.data_dir / "keys", engine=engine, maker=sessions, clock=clock
+        public_url=settings.public_url,
+        keys_dir=settings.data_dir / "keys",
+        engine=engine,
+        maker=sessions,
+        clock=clock,
+        personas=("sandbox", "production") if settings.demo else ("sandbox",),
     )
     found = exchanges.build(settings, clock, oauth.jwks, oauth.tokens.mint_admin)
     gateway = Runtime(
@@ -104,6 +111,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         navigation=Navigation(menus()),
         throttle=gateway.throttle,
     )
+    people = ExchangePeople({name: exchange.control for name, exchange in found.items()}, oauth.tokens, clock)
     tenants = ExchangeTenants(found["sandbox"].control)
 
     @asynccontextmanager
@@ -137,6 +145,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
             *health_routes({"database": lambda: check_database(engine)}),
             Documentation(settings.docs_dir).route(),
             *oauth_api.routes(oauth),
+            *oauth_pages.routes(oauth, people),
             *rooms(),
         ],
         middleware=[AuthenticationMiddleware],
@@ -195,6 +204,7 @@ def menus() -> Sequence[NavItem]:
         *products_pages.navigation,
         *apps_pages.navigation,
         *subscriptions_pages.navigation,
+        *oauth_pages.navigation,
     ]
 
 

@@ -11,10 +11,11 @@ from litestar import asgi
 from litestar.types import ASGIApp, Receive, Scope, Send
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal.oauth import metadata
+from portal.kernel.errors import DomainError
+from portal.oauth import brands, metadata
 from portal.oauth.authorization_server import Answer
 from portal.oauth.errors import OAuthFault
-from portal.oauth.incoming import read_authorization, read_form, read_headers
+from portal.oauth.incoming import Incoming, read_authorization, read_form, read_headers
 from portal.oauth.service import ENVIRONMENTS, OAuth
 
 log = logging.getLogger(__name__)
@@ -22,29 +23,50 @@ log = logging.getLogger(__name__)
 Endpoint = Callable[[Scope, Receive], Awaitable[Answer]]
 _NO_STORE = [(b"cache-control", b"no-store"), (b"pragma", b"no-cache")]
 _JSON = (b"content-type", b"application/json")
+_FHIR = (b"content-type", b"application/fhir+json")
 _PUBLIC = [
     (b"cache-control", b"public, max-age=300"),
     (b"access-control-allow-origin", b"*"),
     (b"x-content-type-options", b"nosniff"),
 ]
+# A preflight cannot say which App asks. What it allows is decided by the answer, which names registered origins only.
+_PREFLIGHT = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET, POST",
+    "access-control-allow-headers": "authorization, content-type, dpop",
+    "access-control-max-age": "600",
+}
+
+
+class AuthorizationRequestUnusable(DomainError):
+    """What a person sees when an App sent a request that cannot safely be answered to the App."""
+
+    code = "authorization-request"
+    title = "The app sent a request that cannot be used"
+    title_fa = "برنامه درخواستی فرستاده است که پذیرفته نیست"
 
 
 async def respond(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
     """Send one whole response."""
     length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
+    await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _endpoint(path: str, method: str, answer: Endpoint, *, public: bool = False) -> Any:
-    """A handler for `path` that answers `method`; others get 405, faults their RFC 6749 shape."""
+def _endpoint(path: str, methods: str, answer: Endpoint, *, public: bool = False, fhir: bool = False) -> Any:
+    """A handler for `path` that answers `methods`; others get 405, faults their RFC 6749 shape."""
+    allowed = methods.split(", ")
+    media = _FHIR if fhir else _JSON
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         asked = str(scope.get("method"))
         try:
-            if asked not in method.split(", ") and not (asked == "HEAD" and method == "GET"):
-                raise OAuthFault("invalid_request", f"use {method}", status=405, headers={"allow": method})
-            found = await answer(scope, receive)
+            if asked == "OPTIONS":
+                found = Answer(204, {}, _PREFLIGHT)
+            elif asked in allowed or (asked == "HEAD" and "GET" in allowed):
+                found = await answer(scope, receive)
+            else:
+                raise OAuthFault("invalid_request", f"use {methods}", status=405, headers={"allow": methods})
         except OAuthFault as fault:
             found = Answer(fault.status, fault.body, fault.headers)
         except (SQLAlchemyError, OSError):
@@ -52,9 +74,13 @@ def _endpoint(path: str, method: str, answer: Endpoint, *, public: bool = False)
             body = {"error": "temporarily_unavailable", "error_description": "try again in a moment"}
             found = Answer(503, body, {"retry-after": "1"})
         extra = [(name.encode(), value.encode("latin-1")) for name, value in found.headers.items()]
+        if found.status == 204:
+            await send({"type": "http.response.start", "status": 204, "headers": extra})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         cacheable = _PUBLIC if public and found.status == 200 else _NO_STORE
         sent = b"" if asked == "HEAD" else orjson.dumps(found.body)
-        await respond(send, found.status, sent, [*cacheable, *extra])
+        await respond(send, found.status, sent, [media, *cacheable, *extra])
 
     handle.__name__ = f"oauth_{path.strip('/').replace('/', '_').replace('-', '_').replace('.', '')}"
     handler: ASGIApp = handle
@@ -63,51 +89,80 @@ def _endpoint(path: str, method: str, answer: Endpoint, *, public: bool = False)
 
 def routes(oauth: OAuth) -> list[Any]:
     """Every route of the authorization server, for both Environments."""
-    return [handler for environment in ENVIRONMENTS for handler in _of(oauth, environment)]
+    return [
+        handler
+        for environment in ENVIRONMENTS
+        for handler in (*_protocol(oauth, environment), *_documents(oauth, environment))
+    ]
 
 
-def _of(oauth: OAuth, environment: str) -> list[Any]:
-    async def token(scope: Scope, receive: Receive) -> Answer:
-        return await oauth.token(environment, await read_form(scope, receive))
+def _form(oauth: OAuth, verb: Callable[[Incoming], Awaitable[Answer]]) -> Endpoint:
+    """`verb` for a POSTed form, answered to browsers only on the App's own origins."""
 
+    async def answer(scope: Scope, receive: Receive) -> Answer:
+        incoming = await read_form(scope, receive)
+        try:
+            found = await verb(incoming)
+        except OAuthFault as fault:
+            found = Answer(fault.status, fault.body, fault.headers)
+        origin = incoming.headers.get("origin", "")
+        client = oauth.clients.cached(incoming.get("client_id")) if origin else None
+        if client is None or origin not in client.origins:
+            return found
+        headers = {**found.headers, "access-control-allow-origin": origin, "vary": "Origin"}
+        return Answer(found.status, found.body, headers)
+
+    return answer
+
+
+def _protocol(oauth: OAuth, environment: str) -> list[Any]:
     async def authorize(scope: Scope, receive: Receive) -> Answer:
-        form, repeated = await read_authorization(scope, receive)
-        target = await oauth.authorize(environment, form, repeated.get("resource", []))
+        try:
+            form, repeated = await read_authorization(scope, receive)
+            target = await oauth.authorize(environment, form, repeated.get("resource", []))
+        except OAuthFault as fault:
+            if "text/html" not in read_headers(scope).get("accept", ""):
+                raise
+            persian = f"به سازندهٔ برنامه خبر دهید: {fault.description}"
+            raise AuthorizationRequestUnusable(fault.description, fa=persian) from fault
         return Answer(303, {}, {"location": target, "referrer-policy": "no-referrer"})
-
-    async def push(scope: Scope, receive: Receive) -> Answer:
-        return await oauth.push(environment, await read_form(scope, receive))
-
-    async def revoke(scope: Scope, receive: Receive) -> Answer:
-        return await oauth.revoke(environment, await read_form(scope, receive))
-
-    async def introspect(scope: Scope, receive: Receive) -> Answer:
-        return await oauth.introspect(environment, await read_form(scope, receive))
 
     async def userinfo(scope: Scope, _receive: Receive) -> Answer:
         return await oauth.userinfo(environment, read_headers(scope).get("authorization", ""))
 
-    async def jwks(_scope: Scope, _receive: Receive) -> Answer:
-        return Answer(200, dict(await oauth.jwks(environment)))
-
-    async def server(_scope: Scope, _receive: Receive) -> Answer:
-        grants = oauth.sides[environment].server.grant_types
-        return Answer(200, metadata.authorization_server(oauth.public_url, environment, grants))
-
+    base = f"/{environment}/oauth"
     return [
-        _endpoint(f"/{environment}/oauth/token", "POST", token),
-        _endpoint(f"/{environment}/oauth/par", "POST", push),
-        _endpoint(f"/{environment}/oauth/revoke", "POST", revoke),
-        _endpoint(f"/{environment}/oauth/introspect", "POST", introspect),
-        _endpoint(f"/{environment}/oauth/userinfo", "GET", userinfo),
-        _endpoint(f"/{environment}/oauth/authorize", "GET, POST", authorize),
-        _endpoint(f"/{environment}/oauth/jwks", "GET", jwks, public=True),
-        _endpoint(f"/.well-known/oauth-authorization-server/{environment}", "GET", server, public=True),
-        _endpoint(f"/{environment}/.well-known/openid-configuration", "GET", server, public=True),
+        _endpoint(f"{base}/token", "POST", _form(oauth, lambda form: oauth.token(environment, form))),
+        _endpoint(f"{base}/par", "POST", _form(oauth, lambda form: oauth.push(environment, form))),
+        _endpoint(f"{base}/revoke", "POST", _form(oauth, lambda form: oauth.revoke(environment, form))),
+        _endpoint(f"{base}/introspect", "POST", _form(oauth, lambda form: oauth.introspect(environment, form))),
+        _endpoint(f"{base}/userinfo", "GET, POST", userinfo),
+        _endpoint(f"{base}/authorize", "GET, POST", authorize),
     ]
 
 
-def smart_configuration(oauth: OAuth, environment: str) -> bytes:
-    """The document at `{environment}/fhir/R4/.well-known/smart-configuration`, which the gateway serves without a token."""
+def _documents(oauth: OAuth, environment: str) -> list[Any]:
     grants = oauth.sides[environment].server.grant_types
-    return orjson.dumps(metadata.smart_configuration(oauth.public_url, environment, grants))
+    described = metadata.authorization_server(oauth.public_url, environment, grants)
+    smart = metadata.smart_configuration(oauth.public_url, environment, grants)
+    brand = brands.bundle(oauth.public_url, environment)
+
+    def fixed(document: dict[str, Any]) -> Endpoint:
+        async def answer(_scope: Scope, _receive: Receive) -> Answer:
+            return Answer(200, document)
+
+        return answer
+
+    async def jwks(_scope: Scope, _receive: Receive) -> Answer:
+        return Answer(200, dict(await oauth.jwks(environment)))
+
+    places = {
+        f"/.well-known/oauth-authorization-server/{environment}": described,
+        f"/{environment}/.well-known/openid-configuration": described,
+        f"/{environment}/fhir/R4/.well-known/smart-configuration": smart,
+    }
+    return [
+        _endpoint(f"/{environment}/oauth/jwks", "GET", jwks, public=True),
+        *(_endpoint(path, "GET", fixed(document), public=True) for path, document in places.items()),
+        _endpoint(f"/{environment}/user-access-brands.json", "GET", fixed(brand), public=True, fhir=True),
+    ]

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 __all__ = ["OAuth", "watch"]
 
 ENVIRONMENTS = ("sandbox", "production")
+# Last-used times are written every round, what has expired is deleted every so many.
+TIDY_ROUNDS = 60
 
 
 async def _no_keys_by_url(_url: str) -> tuple[ClientKey, ...]:
@@ -256,11 +258,14 @@ class OAuth:
         return self.keys.jwks(environment, now)
 
     async def _tidy_forever(self) -> None:
+        rounds = 0
         while True:
             await asyncio.sleep(self._tidy_every)
+            rounds += 1
             try:
                 await self._write_last_used()
-                await self.tidy()
+                if rounds % TIDY_ROUNDS == 0:
+                    await self.tidy()
             except (SQLAlchemyError, OSError):
                 log.warning("housekeeping of the authorization server failed; it is tried again", exc_info=True)
 

@@ -366,3 +366,13 @@ async def test_simulator_of_another_company_looks_absent(site: Site) -> None:
     assert (await browser.get(f"/apps/{other.app_id}/launch")).status_code == 404
     async with site.portal.browser() as visitor:
         assert (await visitor.get(f"/apps/{other.app_id}/launch")).status_code == 303
+
+
+async def test_unusable_request_is_shown_to_a_person_as_a_page(site: Site) -> None:
+    app, browser = await site.world.app(public=True), site.portal.browser()
+    form = authorization_form(app.client_id, redirect_uri="https://evil.test/")
+    answer = await browser.get("/sandbox/oauth/authorize", params=form)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "برنامه درخواستی فرستاده است که پذیرفته نیست" in answer.text
+    assert 'href="https://evil.test' not in answer.text

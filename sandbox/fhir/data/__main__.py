@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sandbox.fhir.data.terminologies import terminology
+
 Resource = dict[str, Any]
 CANONICAL = "http://hl7.org/fhir/StructureDefinition/"
 FHIR_TYPE = CANONICAL + "structuredefinition-fhir-type"
@@ -185,6 +187,7 @@ def main(definitions: str, expanded: str) -> None:
     write("search-parameters.json.gz", search_parameters(resources, concrete | {"Resource", "DomainResource"}))
     write("compartments.json.gz", compartments(resources))
     write("elements.json.gz", structures)
+    write("terminology.json.gz", terminology(resources, expansions))
     codes = required_codes(expansions, bound)
     write("required-codes.json.gz", codes)
     print("required value sets without an expansion:", sorted(bound - set(codes)))

@@ -343,3 +343,9 @@ async def followed(records: Records, before: Resource | None, saved: Resource) -
         await booked(records, saved)
     else:
         records.tell(f"appointment-{'waitlisted' if status == 'waitlist' else status}", saved, {})
+
+
+async def deleting(records: Records, appointment: Resource) -> None:
+    """A deleted Appointment gives its Slots back."""
+    if appointment["status"] in CLAIMING:
+        await release(records, slots_of(appointment))

@@ -154,6 +154,16 @@ async def adjudicate(records: Records, claim: Resource, *, decline: str = "", pa
     return response
 
 
+async def fail(records: Records, claim: Resource, *, reason: str) -> Resource:
+    """An answer that is an error: ClaimResponse with outcome `error`; the Claim may be sent anew under another identifier."""
+    head = _head(records, claim, await _coverage(records, claim), [])
+    body = {"resourceType": "ClaimResponse"} | head | {"request": pointer(ref(claim)), "outcome": "error"}
+    error = [{"code": {"text": reason}}]
+    saved = await records.save(body | {"disposition": reason, "error": error})
+    records.tell("claim-failed", saved, {"claim": ref(claim), "reason": reason})
+    return saved
+
+
 def _authorised(claim: Resource) -> bool:
     return any(insurance.get("preAuthRef") for insurance in claim.get("insurance", ()))
 

@@ -388,3 +388,15 @@ async def followed(records: Records, _before: Resource | None, saved: Resource) 
     group = await group_of(records, saved)
     if group is not None and state_tag(group) in _STATUS:
         await settle(records, group)
+
+
+async def deleting(records: Records, dispense_: Resource) -> None:
+    """What was handed over on a prescription stays on record; it can be returned."""
+    if await group_of(records, dispense_) is not None:
+        raise ConflictError(
+            Text(
+                f"{ref(dispense_)} stays on record: MedicationDispense/{dispense_['id']}/$return takes it back.",
+                f"«{ref(dispense_)}» در پرونده می‌ماند؛ MedicationDispense/{dispense_['id']}/$return آن را بازمی‌گرداند.",
+            ),
+            code="business-rule",
+        )

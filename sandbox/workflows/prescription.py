@@ -434,3 +434,28 @@ async def guard(records: Records, before: Resource | None, new: Resource) -> Non
             code="business-rule",
             expression=tuple(f"RequestGroup.{name}" for name in changed),
         )
+
+
+async def deleting(_records: Records, group: Resource) -> None:
+    """Only a draft can be deleted; what was signed stays on record."""
+    _refuse_deletion(group, group)
+
+
+async def deleting_item(records: Records, item: Resource) -> None:
+    """As `deleting`, for one item."""
+    group = await group_of_item(records, item)
+    if group is not None:
+        _refuse_deletion(item, group)
+
+
+def _refuse_deletion(what: Resource, group: Resource) -> None:
+    if state_tag(group) != "draft":
+        raise ConflictError(
+            Text(
+                f"{ref(what)} belongs to a prescription in state '{state_tag(group)}' and stays on record: "
+                f"RequestGroup/{group['id']}/$cancel is the way to end it.",
+                f"«{ref(what)}» از نسخه‌ای در وضعیت «{state_tag(group)}» است و در پرونده می‌ماند؛ برای پایان دادن، "
+                f"RequestGroup/{group['id']}/$cancel را فراخوانید.",
+            ),
+            code="business-rule",
+        )

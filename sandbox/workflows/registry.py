@@ -12,6 +12,7 @@ from sandbox.workflows import (
     consent,
     dispensing,
     laboratory,
+    notifications,
     prescription,
     referral,
     teleconsultation,
@@ -21,6 +22,7 @@ from sandbox.workflows.records import Records
 
 Timer = Callable[[Records, Resource, dict[str, Any]], Awaitable[Resource | None]]
 Judge = Callable[[Records, Resource | None, Resource], Awaitable[None]]
+Deleting = Callable[[Records, Resource], Awaitable[None]]
 
 TIMERS: dict[str, Timer] = {
     "booking.expire": booking.expire,
@@ -38,25 +40,30 @@ def _always(_resource: Resource) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Judges plain writes of the resources that `applies` to; `follows` writes what must come after an accepted one."""
+    """Judges plain writes of the resources that `applies` to.
+
+    `follows` writes what must come after an accepted one; `deletes` refuses a deletion, or cleans up after it.
+    """
 
     judge: Judge
     applies: Callable[[Resource], bool] = _always
     follows: Judge | None = None
+    deletes: Deleting | None = None
 
 
 GUARDS: dict[str, tuple[Guard, ...]] = {
-    "Appointment": (Guard(booking.guard, follows=booking.followed),),
+    "Appointment": (Guard(booking.guard, follows=booking.followed, deletes=booking.deleting),),
     "Task": (
         Guard(teleconsultation.guard, teleconsultation.is_one, teleconsultation.followed),
         Guard(referral.guard, referral.is_one, referral.followed),
     ),
-    "RequestGroup": (Guard(prescription.guard, prescription.is_one),),
-    "MedicationRequest": (Guard(prescription.guard_item, follows=None),),
-    "MedicationDispense": (Guard(dispensing.guard, follows=dispensing.followed),),
+    "RequestGroup": (Guard(prescription.guard, prescription.is_one, deletes=prescription.deleting),),
+    "MedicationRequest": (Guard(prescription.guard_item, deletes=prescription.deleting_item),),
+    "MedicationDispense": (Guard(dispensing.guard, follows=dispensing.followed, deletes=dispensing.deleting),),
     "DiagnosticReport": (Guard(laboratory.guard, follows=laboratory.followed),),
     "ServiceRequest": (Guard(laboratory.guard_order, laboratory.is_one),),
     "Claim": (Guard(claims.guard, follows=claims.followed),),
+    "Subscription": (Guard(notifications.guard, follows=notifications.followed),),
     "Consent": (Guard(consent.guard, follows=consent.followed),),
 }
 

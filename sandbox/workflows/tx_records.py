@@ -12,7 +12,7 @@ from sandbox.kernel.clock import micros, moment_of
 from sandbox.kernel.database import Transaction
 from sandbox.kernel.ids import new_id
 from sandbox.search.compile import Compiler
-from sandbox.search.request import understand
+from sandbox.search.request import pairs, understand
 from sandbox.search.service import compile_question
 from sandbox.search.sql import page_sql
 from sandbox.security.access import Limit
@@ -45,7 +45,7 @@ class ExchangeRecords:
 
     def __init__(self, store: Store, tx: Transaction, tenant: Tenant, stamp: int, actor: Actor, base_url: str) -> None:
         self._store, self.tx, self.tenant, self.stamp = store, tx, tenant, stamp
-        self._base_url = base_url
+        self.base_url = base_url
         self.actor = actor
         self.events: list[Event] = []
         self.written: dict[tuple[str, str], Written] = {}
@@ -66,9 +66,16 @@ class ExchangeRecords:
         parameters = [(name.replace("_", "-"), value) for name, value in criteria.items() if value]
         if len(parameters) != len(criteria):
             return []  # nothing was named, so nothing can match
+        return await self._query(kind, parameters)
+
+    async def matches(self, kind: str, rid: str, query: str) -> bool:
+        """Whether a stored resource meets a search query (`status=booked&patient=Patient/1`)."""
+        return bool(await self._query(kind, [*pairs(query), ("_id", rid)]))
+
+    async def _query(self, kind: str, parameters: list[tuple[str, str]]) -> list[Resource]:
         request = understand((kind,), parameters)
         compiler = Compiler(
-            self._store.dictionary, lambda _: _WHOLE, lambda _: (), self._base_url, self.stamp, lenient=False
+            self._store.dictionary, lambda _: _WHOLE, lambda _: (), self.base_url, self.stamp, lenient=False
         )
         question = compile_question(compiler, request, "workflow")
         sql = page_sql(question.query, self.tx.dialect)

@@ -1,0 +1,66 @@
+"""Puts the Workflows on an exchange: watched writes, operations, the clock's loop and the courier's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from sandbox.exchange.services import Services
+from sandbox.storage.layers import carry
+from sandbox.workflows.delivering import Courier, Sender
+from sandbox.workflows.engine import Engine, Reactor
+from sandbox.workflows.models import CARRIED
+from sandbox.workflows.operations.answering import handlers
+from sandbox.workflows.registry import Timer
+from sandbox.workflows.watching import watcher
+
+log = logging.getLogger("gozar.workflows")
+_IDLE_SECONDS: Final = 0.5
+
+
+class Workflows:
+    """The Workflows of one exchange; `start` and `stop` are its life."""
+
+    def __init__(
+        self, services: Services, *, reactors: Sequence[Reactor], timers: Mapping[str, Timer], sender: Sender
+    ) -> None:
+        self.engine = Engine(services, reactors=reactors, timers=timers)
+        self.courier = Courier(self.engine, sender)
+        self._loops: list[asyncio.Task[None]] = []
+        for table in CARRIED:
+            carry(table)
+        services.watcher = watcher(self.engine)
+        services.operations.update(handlers(self.engine))
+
+    def start(self) -> None:
+        """Begin to run timers and deliveries in the background."""
+        self._loops = [
+            asyncio.create_task(self._repeat(self.run_timers)),
+            asyncio.create_task(self._repeat(self.courier.deliver_due)),
+        ]
+
+    async def stop(self) -> None:
+        for loop in self._loops:
+            loop.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await loop
+        self._loops = []
+
+    async def run_timers(self) -> int:
+        """One round over the Tenants whose clock has passed a timer; how many timers ran."""
+        ran = 0
+        for tenant in await self.engine.due_tenants():
+            ran += await self.engine.run_due(tenant)
+        return ran
+
+    async def _repeat(self, step: Callable[[], Awaitable[int]]) -> None:
+        while True:
+            try:
+                busy = await step()
+            except Exception:
+                log.exception("a background step failed; it will be tried again")
+                busy = 0
+            await asyncio.sleep(0 if busy else _IDLE_SECONDS)

@@ -7,9 +7,12 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
 
+from sandbox.counterparts import reacting as counterparts
+from sandbox.counterparts.control import routes as control_routes
 from sandbox.exchange.application import PRODUCTION_TENANT, Exchange
 from sandbox.exchange.control import Control
 from sandbox.exchange.services import Services
@@ -28,6 +31,8 @@ from sandbox.storage import secrets
 from sandbox.storage.layers import sweep
 from sandbox.storage.repository import Store
 from sandbox.tenants import service as tenants
+from sandbox.workflows.delivering import NetworkSender
+from sandbox.workflows.wiring import Workflows
 
 log = logging.getLogger("gozar.exchange")
 FHIR_PREFIX = b"/fhir/R4"
@@ -62,6 +67,7 @@ class Application:
         self._exchange: AsgiApp | None = None
         self._control: AsgiApp | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._workflows: Workflows | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -107,9 +113,27 @@ class Application:
             self.store, Cursors(secret), self._clock, settings.base_url, settings.issuer, settings.environment
         )
         await self._seed(services)
+        self._workflows = self._wire(services)
+        self._workflows.start()
         self._exchange = Exchange(services, self._verifier, prefix=FHIR_PREFIX, default_base=DEFAULT_BASE)
-        self._control = Control(services, self._verifier, default_base=DEFAULT_BASE)
+        self._control = Control(
+            services, self._verifier, default_base=DEFAULT_BASE, routes=control_routes(self._workflows)
+        )
         self._sweeper = asyncio.create_task(self._sweep())
+
+    def _wire(self, services: Services) -> Workflows:
+        """The Workflows on this exchange; Counterparts answer in the sandbox only."""
+        settings = self._settings
+        simulated = settings.environment == "sandbox"
+        loopback = settings.allow_loopback_hooks
+        if loopback is None:
+            loopback = urlsplit(settings.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+        return Workflows(
+            services,
+            reactors=(counterparts.react,) if simulated else (),
+            timers=counterparts.TIMERS if simulated else {},
+            sender=NetworkSender(allow_loopback=loopback),
+        )
 
     async def _seed(self, services: Services) -> None:
         title = f"{self._settings.population_size} synthetic people, seed {self._settings.population_seed}"
@@ -131,6 +155,8 @@ class Application:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
+        if self._workflows is not None:
+            await self._workflows.stop()
         self._exchange = self._control = None
         await self.store.close()
 

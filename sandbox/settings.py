@@ -11,6 +11,7 @@ class SandboxSettings:
     """One exchange instance.
 
     `environment` decides tenancy: in `sandbox` each App's token names its Tenant; in `production` all Apps share one data set.
+    `allow_loopback_hooks` lets notifications go to this machine itself; None means: when `base_url` is on it, too.
     `base_url` is the public FHIR base (no trailing slash): links in Bundles, `fullUrl`s and the token audience are built on it.
     """
 
@@ -20,3 +21,4 @@ class SandboxSettings:
     environment: Literal["sandbox", "production"] = "sandbox"
     population_size: int = 200
     population_seed: int = 1405
+    allow_loopback_hooks: bool | None = None

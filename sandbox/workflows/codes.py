@@ -1,26 +1,27 @@
-"""Names this sandbox gives to code systems, identifiers and extensions. All are URNs of its own: none can meet a real one."""
+"""Names this sandbox gives to code systems, identifiers and extensions: the product's own, as the population has them."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-NATIONAL_CODE: Final = "urn:gozar:sandbox:national-code"
-PRESCRIPTION_CODE: Final = "urn:gozar:sandbox:prescription-code"
-REQUEST_KEY: Final = "urn:gozar:sandbox:request-key"
-DRUG: Final = "urn:gozar:drug"
+NATIONAL: Final = "https://gozar.example/fhir"
+NATIONAL_CODE: Final = f"{NATIONAL}/sid/national-code"
+PRESCRIPTION_CODE: Final = f"{NATIONAL}/sid/prescription-code"
+REQUEST_KEY: Final = f"{NATIONAL}/sid/request-key"
+DRUG: Final = f"{NATIONAL}/CodeSystem/drug"
 ATC: Final = "http://www.whocc.no/atc"
 LOINC: Final = "http://loinc.org"
-STATE: Final = "urn:gozar:workflow-state"
-CATEGORY: Final = "urn:gozar:workflow"
-ALERT: Final = "urn:gozar:alert"
-CHECK: Final = "urn:gozar:prescription-check"
+STATE: Final = f"{NATIONAL}/CodeSystem/workflow-state"
+CATEGORY: Final = f"{NATIONAL}/CodeSystem/workflow"
+ALERT: Final = f"{NATIONAL}/CodeSystem/alert"
+CHECK: Final = f"{NATIONAL}/CodeSystem/prescription-check"
 
-HOLD_UNTIL: Final = "urn:gozar:extension:hold-until"
-ANSWER_BY: Final = "urn:gozar:extension:answer-by"
-JOIN_LINK: Final = "urn:gozar:extension:join-link"
-RESERVED_BY: Final = "urn:gozar:extension:reserved-by"
-RESERVED_UNTIL: Final = "urn:gozar:extension:reserved-until"
-WEEKLY_HOURS: Final = "urn:gozar:extension:weekly-hours"
+HOLD_UNTIL: Final = f"{NATIONAL}/StructureDefinition/hold-until"
+ANSWER_BY: Final = f"{NATIONAL}/StructureDefinition/answer-by"
+JOIN_LINK: Final = f"{NATIONAL}/StructureDefinition/join-link"
+RESERVED_BY: Final = f"{NATIONAL}/StructureDefinition/reserved-by"
+RESERVED_UNTIL: Final = f"{NATIONAL}/StructureDefinition/reserved-until"
+WEEKLY_HOURS: Final = f"{NATIONAL}/StructureDefinition/weekly-hours"
 
 ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sandbox.fhir.outcomes import Text, UnprocessableError
-from sandbox.workflows.codes import ACT_CODE, ACT_REASON, CATEGORY, LOINC, Resource, concept
+from sandbox.workflows.codes import ACT_CODE, ACT_REASON, CATEGORY, LOINC, NATIONAL, Resource, concept
 from sandbox.workflows.records import Records, copy, id_of, need, parse_instant, pointer, ref, stamp
 from sandbox.workflows.task_machine import CLOCK_ONLY, Machine, arrow, states
 
-APP: Final = "urn:gozar:app"
+APP: Final = f"{NATIONAL}/sid/app"
 GLASS_TIME: Final = timedelta(hours=4)
 EMERGENCY: Final = "ETREAT"
 PURPOSES: Final = ("TREAT", "HPAYMT", "HRESCH", "PATRQT", "PUBHLTH", EMERGENCY)
@@ -121,7 +121,7 @@ def _within(consent: Resource, now: datetime) -> bool:
 
 
 def _categories(provision: Resource) -> list[str]:
-    """Names of the categories a provision lists (Codings of `urn:gozar:workflow` in `class`)."""
+    """Names of the categories a provision lists (Codings of the Workflows' own code system in `class`)."""
     return [str(c.get("code")) for c in provision.get("class", ()) if c.get("system") == CATEGORY]
 
 

@@ -78,9 +78,9 @@ class Catalogue:
 
     def find(self, concept: Any) -> Drug | None:
         """The drug a CodeableConcept names: by own code, or by an ATC code that only one generic product has."""
-        code = code_of(concept, DRUG)
-        if code:
-            return self.drugs.get(code)
+        known = self.drugs.get(code_of(concept, DRUG))
+        if known is not None:
+            return known
         atc = code_of(concept, ATC)
         generics = [drug for drug in self.drugs.values() if atc and drug.atc == atc and not drug.brand]
         return generics[0] if len(generics) == 1 else None

@@ -19,7 +19,7 @@ import orjson
 from sandbox.exchange.services import Services
 from sandbox.fhir.definitions import RESOURCE_TYPES
 from sandbox.fhir.outcomes import Text, UnprocessableError
-from sandbox.workflows.codes import Resource
+from sandbox.workflows.codes import NATIONAL, Resource
 from sandbox.workflows.records import Event, Records, copy, parse_instant, ref, stamp
 from sandbox.workflows.task_machine import ANYONE, CLOCK_ONLY, Machine, arrow, states
 from sandbox.workflows.tx_records import ExchangeRecords
@@ -28,7 +28,7 @@ _BACKPORT: Final = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefin
 FILTER: Final = f"{_BACKPORT}/backport-filter-criteria"
 CONTENT: Final = f"{_BACKPORT}/backport-payload-content"
 STATUS_PROFILE: Final = f"{_BACKPORT}/backport-subscription-status-r4"
-TOPIC: Final = "urn:gozar:topic:"
+TOPIC: Final = f"{NATIONAL}/SubscriptionTopic/"
 TOPICS: Final[dict[str, str]] = {
     "appointment": "Appointment held, requested, booked, cancelled, offered, reminded",
     "teleconsultation": "Teleconsultation requested, accepted, declined, started, message, finished",

@@ -1,6 +1,6 @@
 """E-prescription (نسخهٔ الکترونیک): draft, check, sign, issue with a prescription code, renew, cancel.
 
-A prescription is a RequestGroup whose actions are MedicationRequests; the tag `urn:gozar:workflow-state` holds its exact state
+A prescription is a RequestGroup whose actions are MedicationRequests; a `workflow-state` tag holds its exact state
 and the FHIR statuses follow. http://hl7.org/fhir/R4/requestgroup.html, http://hl7.org/fhir/R4/medicationrequest.html
 """
 

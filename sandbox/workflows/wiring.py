@@ -12,6 +12,7 @@ from sandbox.exchange.services import Services
 from sandbox.storage.layers import carry
 from sandbox.workflows.delivering import Courier, Sender
 from sandbox.workflows.engine import Engine, Reactor
+from sandbox.workflows.faults import FaultEdge
 from sandbox.workflows.models import CARRIED
 from sandbox.workflows.operations.answering import handlers
 from sandbox.workflows.registry import Timer
@@ -32,6 +33,8 @@ class Workflows:
         self._loops: list[asyncio.Task[None]] = []
         for table in CARRIED:
             carry(table)
+        self.edge = FaultEdge(self.engine) if services.environment == "sandbox" else None
+        services.edge = self.edge
         services.watcher = watcher(self.engine)
         services.operations.update(handlers(self.engine))
 

@@ -74,7 +74,10 @@ def test_daily_doses_follow_from_the_timing(repeat: dict[str, Any], daily: float
 
 def test_a_drug_is_found_by_own_code_or_by_an_atc_code_of_one_product() -> None:
     assert catalogue().find({"coding": [{"system": ATC, "code": "A10BA02"}]}) is BY_NAME["Metformin"]
-    assert catalogue().find({"coding": [{"system": DRUG, "code": "GZB002"}]}) is catalogue().drugs["GZB002"]
+    assert (
+        catalogue().find({"coding": [{"system": DRUG, "code": "SBX-metformin-brand-a"}]})
+        is catalogue().drugs["SBX-metformin-brand-a"]
+    )
     assert catalogue().find({"coding": [{"system": DRUG, "code": "nope"}]}) is None
     assert catalogue().find({"coding": [{"system": ATC, "code": "N02BE51"}]}) is None, (
         "two products share this ATC code"

@@ -86,7 +86,7 @@ async def act(records: MemoryRecords, group_ref: str, name: str, quantity: int, 
         if done := records.all("MedicationDispense"):
             await dispensing.give_back(records, done[which % len(done)], reason="not needed")
     else:
-        product = catalogue().drugs["GZB002"].concept() if name == "substitute" else None
+        product = catalogue().drugs["SBX-metformin-brand-a"].concept() if name == "substitute" else None
         line = Line(requests(group)[0], quantity, product)
         where = ("Organization/ph1", "Organization/ph2")[which % 2]
         await dispensing.dispense(records, group, pharmacy=where, lines=[line], key=f"k{quantity}")
@@ -148,11 +148,11 @@ async def test_a_repeat_opens_when_its_time_comes_and_the_refusal_says_when() ->
 
 async def test_substitution_takes_the_same_medicine_only_and_only_where_allowed() -> None:
     records = world()
-    brand = catalogue().drugs["GZB002"].concept()
+    brand = catalogue().drugs["SBX-metformin-brand-a"].concept()
     group = await issued(records, item("Metformin"), item("Amlodipine", substitution=False))
     one, two = requests(group)
     with pytest.raises(ConflictError, match="prescriber forbids"):
-        other = Line(two, 30, catalogue().drugs["GZB004"].concept())
+        other = Line(two, 30, catalogue().drugs["SBX-amlodipine-brand-a"].concept())
         await dispensing.dispense(records, group, pharmacy="Organization/ph1", lines=[other], key="1")
     with pytest.raises(ConflictError, match="not the same medicine"):
         wrong = Line(one, 30, catalogue().drugs[CODE["Losartan"]].concept())
@@ -166,7 +166,7 @@ async def test_substitution_takes_the_same_medicine_only_and_only_where_allowed(
 async def test_a_stock_out_names_what_is_there_instead() -> None:
     records = world(dispensing.stock_out_list("Organization/ph1", [CODE["Metformin"]]))
     group = await issued(records, item("Metformin"))
-    with pytest.raises(ConflictError, match=r"out of stock.*GZB002"):
+    with pytest.raises(ConflictError, match=r"out of stock.*SBX-metformin-brand-a"):
         await dispensing.dispense(
             records, group, pharmacy="Organization/ph1", lines=[Line(requests(group)[0], 30)], key="1"
         )

@@ -50,8 +50,8 @@ class Database(Protocol):
 
     async def close(self) -> None: ...
 
-    async def rows(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
-        """All rows of a read; raises `TooCostlyError` when it passes the time limit."""
+    async def rows(self, sql: str, args: Sequence[Any] = (), *, hurry: bool = False) -> list[Row]:
+        """All rows of a read; raises `TooCostlyError` when it passes the time limit, with `hurry` a few milliseconds."""
         ...
 
     def stream(self, sql: str, args: Sequence[Any] = (), *, size: int = 500) -> AsyncIterator[list[Row]]:

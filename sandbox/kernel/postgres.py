@@ -14,6 +14,7 @@ from sandbox.kernel.database import Dialect, Job, Row, numbered
 from sandbox.kernel.errors import BusyError, TooCostlyError
 
 T = TypeVar("T")
+HURRY_SECONDS = 0.05
 READ_SECONDS = 5
 _dollar = lru_cache(maxsize=4096)(numbered)
 
@@ -89,12 +90,17 @@ class PostgresDatabase:
                 if not connection.is_closed():
                     self._idle.append(connection)
 
-    async def rows(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
+    async def rows(self, sql: str, args: Sequence[Any] = (), *, hurry: bool = False) -> list[Row]:
         async with self._slots:
             connection = self._idle.pop() if self._idle else await self._connect()
             try:
-                found: list[Row] = await connection.fetch(_dollar(sql), *args)  # records unpack as tuples
+                patience = HURRY_SECONDS if hurry else None
+                found: list[Row] = await connection.fetch(
+                    _dollar(sql), *args, timeout=patience
+                )  # records unpack as tuples
                 return found
+            except TimeoutError as stopped:
+                raise TooCostlyError(HURRY_SECONDS) from stopped
             except asyncpg.QueryCanceledError as stopped:
                 raise TooCostlyError(READ_SECONDS) from stopped
             finally:

@@ -21,6 +21,7 @@ from sandbox.kernel.errors import BusyError, TooCostlyError
 
 T = TypeVar("T")
 INLINE_SECONDS = 0.015
+HURRY_SECONDS = 0.004
 READ_SECONDS = 5.0
 LOCK_SECONDS = 15.0
 INLINE_WEIGHT = 400
@@ -36,7 +37,7 @@ class _Reader:
         for pragma in (*_PAGE_PRAGMAS, "query_only=ON", "busy_timeout=5000"):
             self.connection.execute(f"PRAGMA {pragma}")
         self._deadline = 0.0
-        self.connection.set_progress_handler(self._overdue, 20_000)
+        self.connection.set_progress_handler(self._overdue, 10_000)
 
     def _overdue(self) -> bool:
         return time.monotonic() > self._deadline
@@ -133,13 +134,15 @@ class SqliteDatabase:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    async def rows(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
-        if sql not in self._slow:
+    async def rows(self, sql: str, args: Sequence[Any] = (), *, hurry: bool = False) -> list[Row]:
+        if hurry or sql not in self._slow:
             try:
-                return self._reader.rows(sql, args, INLINE_SECONDS)
+                return self._reader.rows(sql, args, HURRY_SECONDS if hurry else INLINE_SECONDS)
             except sqlite3.OperationalError as stopped:
                 if "interrupted" not in str(stopped):
                     raise
+                if hurry:
+                    raise TooCostlyError(HURRY_SECONDS) from stopped
                 if len(self._slow) > 500:
                     self._slow.clear()
                 self._slow.add(sql)

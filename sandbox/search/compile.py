@@ -271,7 +271,13 @@ class Compiler:
         code = rest.partition(".")[0].partition(":")[0]
         targets = [
             t
-            for t in ((hint,) if hint else parameter.targets)
+            for t in (
+                (hint,)
+                if hint
+                else (values.sole_target(parameter),)
+                if values.sole_target(parameter)
+                else parameter.targets
+            )
             if code == "_has" or code in definitions.search_parameters(t)
         ]
         if not targets:

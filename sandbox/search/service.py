@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -11,6 +12,7 @@ import orjson
 
 from sandbox.fhir import definitions
 from sandbox.fhir.outcomes import BadRequestError, Issue, Language, Text, outcome
+from sandbox.kernel.errors import TooCostlyError
 from sandbox.search import includes
 from sandbox.search.compile import Compiler
 from sandbox.search.criteria import Arm, Criterion, Query, SortKey
@@ -95,6 +97,8 @@ async def find(
     if not query.arms:
         return Page([], 0, None, None)
     rows = await database.rows(page_sql(query, database.dialect), [*base, request.count + 1, *args])
+    if not query.sort:
+        rows.sort(key=_vid, reverse=not backwards)
     more = len(rows) > request.count
     rows = rows[: request.count]
     if backwards:
@@ -111,6 +115,9 @@ async def find(
     return page
 
 
+_vid = itemgetter(0)
+
+
 async def _total(store: Store, base: list[int], question: Question, request: SearchRequest, page: Page) -> int | None:
     if not request.cursor and page.following is None:
         return len(page.rows)
@@ -121,15 +128,19 @@ async def _total(store: Store, base: list[int], question: Question, request: Sea
             return await _count(store, base, question, EXACT)
         case "estimate":
             return await _count(store, base, question, ESTIMATE)
-    counted = await _count(store, base, question, CHEAP_TOTAL)
+    try:
+        counted = await _count(store, base, question, CHEAP_TOTAL, hurry=True)
+    except TooCostlyError:
+        return None
     return counted if counted < CHEAP_TOTAL else None
 
 
-async def _count(store: Store, base: list[int], question: Question, limit: int) -> int:
+async def _count(store: Store, base: list[int], question: Question, limit: int, *, hurry: bool = False) -> int:
     if not question.query.arms:
         return 0
     database = store.database
-    rows = await database.rows(count_sql(question.query, database.dialect), [*base, limit, *question.args])
+    sql = count_sql(question.query, database.dialect)
+    rows = await database.rows(sql, [*base, limit, *question.args], hurry=hurry)
     return int(rows[0][0])
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from sandbox.kernel.database import Dialect
 from sandbox.search.criteria import (
     BROAD,
+    CODED,
     SCAN,
     TESTS,
     AnyOf,
@@ -231,6 +232,11 @@ def rank(shape: Shape) -> int:
             return min((rank(inner) for inner in shape.inner), default=BROAD) + 1
         case Listed():
             return 3
+        case Updated():
+            return CODED
+        case AnyOf(negated=False):
+            # As good as its worst alternative; each is driven by its first criterion.
+            return max((rank(part[0]) if part else BROAD for part in shape.parts), default=BROAD)
         case _:
             return BROAD
 
@@ -253,8 +259,15 @@ def _drive(shape: Shape, place: _Place, rtype: int, dialect: Dialect) -> tuple[s
     """FROM clause and condition of a driver; its rows are `d.vid`, each once."""
     match shape:
         case Match():
-            distinct = ("DISTINCT " if shape.table == "idx_token" else "") if ordered(shape) else "DISTINCT "
-            return f"(SELECT {distinct}t.vid FROM {shape.table} t WHERE {_rows(shape, place)}) d", "1=1"
+            distinct = "" if ordered(shape) else "DISTINCT "
+            rows = _rows(shape, place)
+            if ordered(shape) and shape.tests == ("code",):
+                # One code under two systems is one resource; a DISTINCT would cost the index's order.
+                rows += (
+                    f" AND NOT EXISTS (SELECT 1 FROM idx_token u WHERE u.layer={place.layer} AND u.param={shape.param} "
+                    "AND u.code=t.code AND u.vid=t.vid AND u.system<t.system)"
+                )
+            return f"(SELECT {distinct}t.vid FROM {shape.table} t WHERE {rows}) d", "1=1"
         case Ids():
             marks = ",".join(_marks(place.argument, shape.count))
             return "version d", f"d.layer={place.layer} AND d.rtype={rtype} AND d.fid IN ({marks}) AND d.live=1"
@@ -270,6 +283,12 @@ def _drive(shape: Shape, place: _Place, rtype: int, dialect: Dialect) -> tuple[s
             return _drive_has(shape, place, rtype, dialect), "1=1"
         case Listed():
             return _drive_listed(shape, place, rtype), "1=1"
+        case Updated():
+            tests = _tests("updated", shape.tests, place.argument)
+            condition = tests.replace("t.lo", "d.updated").replace("t.hi", "(d.updated+1)")
+            return "version d", f"d.layer={place.layer} AND d.rtype={rtype} AND d.live=1 AND {condition}"
+        case AnyOf():
+            return _drive_any(shape, place, rtype, dialect), "1=1"
     raise ValueError(type(shape).__name__)
 
 
@@ -289,6 +308,17 @@ def _candidates(shapes: tuple[Shape, ...], layer: str, argument: int, rtype: int
     if layer == BASE:
         probes.append(_NOT_SHADOWED.format(vid="d.vid"))
     return f"SELECT d.vid FROM {source} WHERE {' AND '.join([condition, *probes])}"
+
+
+def _drive_any(shape: AnyOf, place: _Place, rtype: int, dialect: Dialect) -> str:
+    parts, argument = [], place.argument
+    for part in shape.parts:
+        own = _Place(place.layer, "d.vid", argument)
+        source, condition = _drive(part[0], own, rtype, dialect)
+        rest = _all(part[1:], _Place(place.layer, "d.vid", argument + part[0].width), rtype, dialect)
+        parts.append(f"SELECT d.vid FROM {source} WHERE {condition} AND {rest}")
+        argument += sum(inner.width for inner in part)
+    return f"(SELECT DISTINCT vid FROM ({' UNION ALL '.join(parts)}) w) d"
 
 
 def _drive_chain(shape: Chain, place: _Place, dialect: Dialect) -> str:
@@ -420,9 +450,11 @@ def page_sql(query: Query, dialect: Dialect) -> str:
     keys = "".join(f", p.k{n}" for n in range(len(query.sort)))
     order = _order(query)
     placed = ", ".join(f"p.{part}" for part in order.split(", "))
+    # A page in order of writing is put in order by its reader, for less than sorting rows with their bodies costs here.
+    outer = f" ORDER BY {placed}" if query.sort else ""
     return (
         f"SELECT v.vid, v.rtype, v.fid, v.body{keys} FROM (SELECT * FROM ({rows}) m ORDER BY {order} LIMIT ?3) p "
-        f"CROSS JOIN version v WHERE v.vid=p.vid ORDER BY {placed}"
+        f"CROSS JOIN version v WHERE v.vid=p.vid{outer}"
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from sandbox.fhir import searchvalues
@@ -60,12 +62,24 @@ def of_type(text: str, parameter: str, find_system: FindSystem) -> Test:
 
 
 def reference(text: str, parameter: SearchParameter, *, hint: str, own_base: str, find_type: FindType) -> Test:
-    sole = parameter.targets[0] if len(parameter.targets) == 1 else ""
+    sole = sole_target(parameter)
     value = searchvalues.reference(text, parameter.code, own_base=own_base, type_hint=hint)
     if value.url:
         return "url", (value.url,)
     kind = value.type or hint or sole
     return ("typed", (value.id, find_type(kind))) if kind else ("any", (value.id,))
+
+
+@cache
+def sole_target(parameter: SearchParameter) -> str:
+    """The only type a parameter's index holds, "" when there are several: `patient` is "subject that is a Patient"."""
+    found = set(_RESOLVES.findall(parameter.expression))
+    if len(found) == 1 and parameter.expression.count("resolve()") == parameter.expression.count("|") + 1:
+        return str(found.pop())
+    return parameter.targets[0] if len(parameter.targets) == 1 else ""
+
+
+_RESOLVES = re.compile(r"resolve\(\) is (\w+)")
 
 
 def date(text: str, parameter: str, now: int) -> Test:

@@ -38,8 +38,15 @@ Index(
     "ix_version_live",
     version.c.layer,
     version.c.rtype,
-    version.c.updated,
     version.c.vid,
+    sqlite_where=text("live = 1"),
+    postgresql_where=text("live = 1"),
+)
+Index(
+    "ix_version_updated",
+    version.c.layer,
+    version.c.rtype,
+    version.c.updated,
     sqlite_where=text("live = 1"),
     postgresql_where=text("live = 1"),
 )

@@ -26,13 +26,14 @@ import psutil
 
 @dataclass(frozen=True)
 class Case:
-    """One request to repeat: `body` makes it a POST."""
+    """One request to repeat: `body` makes it a POST; `paths`, when given, are asked for in turn (with wrk)."""
 
     name: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     expect: int = 200
+    paths: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,11 @@ _LUA = """
 wrk.method = os.getenv("BENCH_METHOD")
 local file = os.getenv("BENCH_BODY")
 if file ~= "" then local f = io.open(file, "rb"); wrk.body = f:read("*a"); f:close() end
+local list, paths, turn = os.getenv("BENCH_PATHS"), {}, 0
+if list ~= "" then
+  for line in io.lines(list) do paths[#paths + 1] = line end
+  request = function() turn = turn % #paths + 1; return wrk.format(nil, paths[turn]) end
+end
 function done(summary, latency, requests)
   io.write(string.format("RESULT %d %d %f %f %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
     summary.errors.status + summary.errors.read + summary.errors.timeout))
@@ -145,7 +151,8 @@ end
 
 def _wrk(case: Case, seconds: float, connections: int) -> tuple[int, float, float, float]:
     with tempfile.TemporaryDirectory() as folder:
-        script, body = Path(folder, "case.lua"), Path(folder, "body")
+        script, body, paths = Path(folder, "case.lua"), Path(folder, "body"), Path(folder, "paths")
+        paths.write_text("\n".join(case.paths))
         script.write_text(_LUA)
         if case.body is not None:
             body.write_bytes(case.body)
@@ -155,6 +162,7 @@ def _wrk(case: Case, seconds: float, connections: int) -> tuple[int, float, floa
             **os.environ,
             "BENCH_METHOD": "POST" if case.body is not None else "GET",
             "BENCH_BODY": str(body) if case.body is not None else "",
+            "BENCH_PATHS": str(paths) if case.paths else "",
         }
         output = subprocess.run(pin(command, 1), check=True, capture_output=True, text=True, env=environ).stdout
     found = re.search(r"RESULT (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+)", output)

@@ -20,7 +20,7 @@ from sandbox.kernel.http import Response
 from sandbox.search import includes, service
 from sandbox.search.compile import member
 from sandbox.search.criteria import Criterion
-from sandbox.search.request import SearchRequest, pairs, understand
+from sandbox.search.request import MAX_COUNT, SearchRequest, pairs, understand
 
 __all__ = ["compartment", "post_search", "read_one", "search", "system_search"]
 MAX_FORM = 256 * 1024
@@ -137,10 +137,20 @@ async def run(call: Call, request: SearchRequest, path: str, extra: Sequence[Cri
                 Text(f"Ignored, as asked: {ignored}.", f"بنا به درخواست نادیده گرفته شد: {ignored}."),
             )
         )
-    rendering = service.Rendering(services.base_url, path, call.language)
+    rendering = service.Rendering(services.base_url, path, call.language, _verbatim(call, request))
     links = _links(call, page, question)
     body = service.bundle(page, included, request, rendering, store.dictionary.type_names, links, warnings)
     return json_response(body)
+
+
+def _verbatim(call: Call, request: SearchRequest) -> bytes:
+    """The query of a plain GET, when links may repeat it word for word."""
+    query = call.request.query
+    plain = call.request.method != "POST" and query.isascii() and not any(mark in query for mark in _OWN)
+    return query if plain and request.count < MAX_COUNT and call.prefer.handling != "lenient" else b""
+
+
+_OWN = (b"_cursor", b"_format", b"_pretty", b"%5F", b"%5f", b" ", b"<", b">")
 
 
 def _links(call: Call, page: service.Page, question: service.Question) -> tuple[str, str]:

@@ -45,7 +45,14 @@ class Question:
 
     query: Query
     args: list[Any]
-    binding: bytes
+    asked: Sequence[tuple[str, str]]
+    where: str
+
+    @property
+    def binding(self) -> bytes:
+        """What a cursor is bound to."""
+        kept = [(n, v) for n, v in self.asked if n not in ("_count", "_total", "_summary", "_elements")]
+        return question_of(kept, self.where)
 
 
 def compile_question(
@@ -58,8 +65,7 @@ def compile_question(
         arms.append(Arm(compiler.dictionary.types[rtype], tuple(c.shape for c in found)))
         args += [a for c in found for a in c.args]
     sort = _sort(compiler, request)
-    asked = [(n, v) for n, v in request.used if n not in ("_count", "_total", "_summary", "_elements", "_pretty")]
-    return Question(Query(tuple(arms), sort), args, question_of(asked, where))
+    return Question(Query(tuple(arms), sort), args, request.used, where)
 
 
 def _sort(compiler: Compiler, request: SearchRequest) -> tuple[SortKey, ...]:
@@ -151,6 +157,8 @@ class Rendering:
     base_url: str
     path: str
     language: Language
+    query: bytes = b""
+    """The query as it came, when it can stand in links as it is."""
 
 
 def bundle(
@@ -198,7 +206,7 @@ def _entries(
 
 def _links(rendering: Rendering, used: list[tuple[str, str]], links: tuple[str, str]) -> list[bytes]:
     base = f"{rendering.base_url}/{rendering.path}" if rendering.path else rendering.base_url
-    query = urlencode(used, quote_via=quote, safe=":,|/$*")
+    query = rendering.query.decode() if rendering.query else urlencode(used, quote_via=quote, safe=":,|/$*")
     made = [_link("self", f"{base}?{query}" if query else base)]
     for relation, cursor in zip(("next", "previous"), links, strict=True):
         if cursor:

@@ -6,6 +6,7 @@ http://hl7.org/fhir/R4/http.html
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import orjson
 
@@ -52,6 +53,7 @@ class Exchange:
         self._services, self._verifier = services, verifier
         self._prefix, self._default_base = prefix, default_base
         self._metadata: bytes | None = None
+        services.dispatch = self._dispatch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -107,9 +109,7 @@ class Exchange:
             access = access_of({**claims, "tenant": PRODUCTION_TENANT}, tenant=PRODUCTION_TENANT)
         elif not claims.get("tenant"):
             raise ForbiddenError(Text("The access token names no Tenant.", "توکن دسترسی فضای آزمایشی ندارد."))
-        shape, rtype, fid, tail = locate(parts)
-        method = "GET" if request.method == "HEAD" else request.method
-        handler = self._handler(shape, method, rtype, fid, tail)
+        handler, place = self._find(request, parts)
         tenant = await self._tenant(access)
         call = Call(
             self._services,
@@ -119,12 +119,32 @@ class Exchange:
             language,
             prefer(request.headers.get(b"prefer")),
             self._services.now() + tenant.clock_offset,
-            rtype,
-            fid,
-            tail,
+            *place,
         )
         edge = self._services.edge
         return await handler(call) if edge is None else await edge(call, handler)
+
+    def _find(self, request: Request, parts: list[str]) -> tuple[Handler, tuple[str, str, str]]:
+        """The handler of a path, and the type, id and tail it names."""
+        shape, rtype, fid, tail = locate(parts)
+        method = "GET" if request.method == "HEAD" else request.method
+        return self._handler(shape, method, rtype, fid, tail), (rtype, fid, tail)
+
+    async def _dispatch(self, outer: Call, request: Request) -> Response:
+        """A request inside another one (an entry of a batch), for the same caller."""
+        try:
+            parts = segments(request.path)
+        except BadPath:
+            raise BadRequestError(Text("The URL is ambiguous.", "نشانی مبهم است.")) from None
+        if parts == ["metadata"]:
+            return self._capabilities(request)
+        if not parts:
+            raise BadRequestError(
+                Text("A Bundle may not hold another Bundle to run.", "اجرای Bundle در دل Bundle ممکن نیست.")
+            )
+        handler, place = self._find(request, parts)
+        call = replace(outer, request=request, rtype=place[0], fid=place[1], tail=place[2])
+        return await handler(call)
 
     def _handler(self, shape: Shape, method: str, rtype: str, fid: str, tail: str) -> Handler:
         """The handler of a path. Raises `MethodNotAllowedError` or, for an unknown operation, `NotFoundError`."""

@@ -96,7 +96,7 @@ def statement(base_url: str, issuer: str, started: int) -> bytes:
         "mode": "server",
         "security": security,
         "resource": [_resource(rtype, base_url) for rtype in sorted(definitions.RESOURCE_TYPES)],
-        "interaction": [{"code": code} for code in ("search-system", "history-system")],
+        "interaction": [{"code": code} for code in ("transaction", "batch", "search-system", "history-system")],
         "searchParam": [],
         "compartment": [
             f"http://hl7.org/fhir/CompartmentDefinition/{kind.lower()}"
@@ -120,7 +120,7 @@ def statement(base_url: str, issuer: str, started: int) -> bytes:
             "implementation": {"description": "Gozar FHIR exchange", "url": base_url},
             "fhirVersion": definitions.FHIR_VERSION,
             "format": ["json"],
-            "patchFormat": ["application/json-patch+json"],
+            "patchFormat": ["application/json-patch+json", "application/fhir+json"],
             "rest": [rest],
         }
     )

@@ -5,75 +5,59 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jsonpatch
-import jsonpointer
-
 from sandbox.exchange.calls import Call
-from sandbox.exchange.negotiation import PATCH_JSON, media_type, read_body
+from sandbox.exchange.negotiation import PATCH_JSON, is_json, media_type, read_body
 from sandbox.fhir.outcomes import BadRequestError, Text, UnprocessableError, UnsupportedMediaError
+from sandbox.fhir.patches import apply_fhirpath_patch, apply_json_patch
 from sandbox.storage.encoding import load, parse
 
-MAX_OPERATIONS = 1000
+Patcher = Callable[[bytes], dict[str, Any]]
 
 
-async def patcher(call: Call) -> Callable[[bytes], dict[str, Any]]:
+async def patcher(call: Call) -> Patcher:
     """A function from a stored body to the patched resource."""
     kind = media_type(call.request)
-    if kind != PATCH_JSON:
+    if kind != PATCH_JSON and not is_json(kind):
         raise UnsupportedMediaError(
-            Text(
-                f"A patch of type {kind} is not read; send {PATCH_JSON}.",
-                f"وصلهٔ {kind} خوانده نمی‌شود؛ {PATCH_JSON} بفرستید.",
+            Text(f"A patch of type {kind} is not read.", f"وصلهٔ {kind} خوانده نمی‌شود."),
+            hint=Text(
+                f"Send {PATCH_JSON}, or Parameters as application/fhir+json.",
+                f"از {PATCH_JSON} یا منبع Parameters با application/fhir+json استفاده کنید.",
             ),
-            headers={"Accept-Patch": PATCH_JSON},
+            headers={"Accept-Patch": f"{PATCH_JSON}, application/fhir+json"},
         )
-    return json_patcher(parse(await read_body(call.request)))
+    document = parse(await read_body(call.request))
+    if isinstance(document, list) and call.header(b"content-type") in (None, b"application/json"):
+        kind = PATCH_JSON
+    return json_patcher(document) if kind == PATCH_JSON else fhirpath_patcher(document)
 
 
-def json_patcher(operations: object) -> Callable[[bytes], dict[str, Any]]:
-    """RFC 6902. Raises `BadRequestError` for what is no JSON Patch."""
-    if not isinstance(operations, list) or not all(isinstance(o, dict) for o in operations):
+def json_patcher(operations: object) -> Patcher:
+    """RFC 6902."""
+    return lambda body: _patched(body, lambda resource: apply_json_patch(resource, operations))
+
+
+def fhirpath_patcher(document: object) -> Patcher:
+    """http://hl7.org/fhir/R4/fhirpatch.html"""
+    if not isinstance(document, dict) or document.get("resourceType") != "Parameters":
         raise BadRequestError(
-            Text("A JSON Patch is an array of operations.", "وصلهٔ JSON آرایه‌ای از عملیات است."), code="structure"
+            Text("A FHIRPath Patch is a Parameters resource.", "وصلهٔ FHIRPath یک منبع Parameters است."),
+            code="structure",
+            hint=Text(
+                f"For a JSON Patch send Content-Type: {PATCH_JSON}.",
+                f"برای JSON Patch نوع محتوا را {PATCH_JSON} بفرستید.",
+            ),
         )
-    if len(operations) > MAX_OPERATIONS:
-        raise BadRequestError(
-            Text(f"A patch may have {MAX_OPERATIONS} operations.", f"وصله حداکثر {MAX_OPERATIONS} عملیات دارد."),
-            code="too-costly",
-        )
-    try:
-        made = jsonpatch.JsonPatch(operations)
-    except (jsonpatch.InvalidJsonPatch, jsonpointer.JsonPointerException, TypeError, KeyError) as error:
-        raise BadRequestError(
-            Text(f"The JSON Patch is malformed: {error}.", "وصلهٔ JSON درست نیست."), code="structure"
-        ) from error
-
-    def apply(body: bytes) -> dict[str, Any]:
-        before = load(body)
-        try:
-            after = made.apply(before)
-        except (
-            jsonpatch.JsonPatchConflict,
-            jsonpatch.JsonPatchTestFailed,
-            jsonpointer.JsonPointerException,
-            TypeError,
-            KeyError,
-        ) as error:
-            raise UnprocessableError(
-                Text(f"The patch cannot be applied: {str(error)[:300]}.", "وصله بر این منبع اعمال‌پذیر نیست."),
-                code="processing",
-            ) from error
-        return same_identity(before, after)
-
-    return apply
+    return lambda body: _patched(body, lambda resource: apply_fhirpath_patch(resource, document))
 
 
-def same_identity(before: dict[str, Any], after: Any) -> dict[str, Any]:
+def _patched(body: bytes, apply: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     """A patch may change anything but what the resource is."""
-    kept = isinstance(after, dict) and all(after.get(k) == before.get(k) for k in ("resourceType", "id"))
-    if not kept:
+    before = load(body)
+    after = apply(before)
+    if not isinstance(after, dict) or any(after.get(k) != before.get(k) for k in ("resourceType", "id")):
         raise UnprocessableError(
             Text("A patch may not change resourceType or id.", "وصله نمی‌تواند resourceType یا id را تغییر دهد."),
             code="business-rule",
         )
-    return dict(after)
+    return after

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.exchange import history, reading, searching, writing
+from sandbox.exchange import bundles, history, reading, searching, writing
 from sandbox.exchange.seams import Handler
 
 Shape = Literal["system", "type", "instance", "history", "version", "search", "compartment", "operation"]
@@ -23,6 +23,7 @@ class Route:
 
 _TABLE = (
     Route("GET", "system", searching.system_search, "search-system"),
+    Route("POST", "system", bundles.submit, "transaction"),
     Route("GET", "type", searching.search, "search-type"),
     Route("POST", "type", writing.create, "create"),
     Route("PUT", "type", writing.update_by_condition),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from sandbox.kernel.http import Response
+from sandbox.kernel.http import Request, Response
 
 if TYPE_CHECKING:
     from sandbox.exchange.calls import Call
@@ -31,6 +31,8 @@ class Watch(Protocol):
         ...
 
 
+# Answers a request that stands inside another one, as the same caller.
+Dispatch = Callable[["Call", "Request"], Awaitable[Response]]
 # Makes the Watch of a transaction, None when none of its writes is anybody's business.
 Watcher = Callable[["Call", "Transaction", "Batch", "Sequence[Intent]"], Watch | None]
 # Runs in place of a handler and calls it, or not.

@@ -122,7 +122,12 @@ def application(database_url: str, patients: int) -> Any:
 
 def main(database_url: str, patients: int) -> None:
     uvicorn.run(
-        application(database_url, patients), port=PORT, log_level="warning", access_log=False, loop="uvloop", http="httptools"
+        application(database_url, patients),
+        port=PORT,
+        log_level="warning",
+        access_log=False,
+        loop="uvloop",
+        http="httptools",
     )
 
 

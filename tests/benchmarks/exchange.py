@@ -31,7 +31,7 @@ def cases(patients: int) -> list[Case]:
     """Sampled values, so that no cache of answers could help."""
     bearer = {"authorization": f"Bearer {sut.token()}"}
     scoped = {"authorization": f"Bearer {sut.token('system/Observation.rs system/Patient.cruds')}"}
-    draw = random.Random(1)  # noqa: S311  a sample, not a secret
+    draw = random.Random(1)
     people = sut.rich(patients)
     ids = [f"/fhir/R4/Observation/p{n}-o{draw.randrange(sut.PER_RICH)}" for n in people]
     pages = [f"/fhir/R4/Observation?patient=p{n}&category=laboratory&_count=50" for n in people]

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 from sandbox.exchange.negotiation import FHIR_JSON, Prefer, media_type, need_json, read_body
 from sandbox.exchange.services import Services
-from sandbox.fhir.outcomes import BadRequestError, Language, Text
+from sandbox.fhir.outcomes import BadRequestError, Issue, Language, Text
 from sandbox.kernel.http import Headers, Request, Response
 from sandbox.search.request import pairs
 from sandbox.security.access import Access
@@ -32,6 +32,8 @@ class Call:
     tail: str = ""
     subjects: list[str] = field(default_factory=list)
     """Resources touched, as Type/id: what the audit entry names."""
+    remarks: list[Issue] = field(default_factory=list)
+    """What validation found and let pass."""
 
     @property
     def query(self) -> list[tuple[str, str]]:

@@ -1,11 +1,77 @@
-"""What a resource must pass before it is stored, by the Tenant's mode."""
+"""What a resource must pass before it is stored, by the Tenant's mode: strict refuses, warn remarks, off looks away."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sandbox.exchange.calls import Call
+from sandbox.fhir import validation
+from sandbox.fhir.entries import IndexEntries
+from sandbox.fhir.outcomes import Issue, Text, UnprocessableError
+from sandbox.search.sql import BASE, OWN
+from sandbox.storage.encoding import plain
+
+_KNOWN = (
+    f"SELECT 1 FROM version v WHERE v.layer={OWN} AND v.rtype=?3 AND v.fid=?4 AND v.live=1 "
+    f"UNION ALL SELECT 1 FROM version v WHERE v.layer={BASE} AND v.rtype=?3 AND v.fid=?4 AND v.live=1 "
+    f"AND NOT EXISTS (SELECT 1 FROM shadow s WHERE s.layer={OWN} AND s.vid=v.vid)"
+)
 
 
-async def check(call: Call, resource: dict[str, Any]) -> None:
-    """Refuse what breaks the rules that the Tenant enforces."""
+async def check(call: Call, resource: dict[str, Any], entries: IndexEntries, known: Collection[str]) -> None:
+    """Raises `UnprocessableError` with every issue found, unless the Tenant only wants to be told.
+
+    `known` are resources (Type/id) that come into being in the same transaction.
+    """
+    mode = call.tenant.validation
+    if mode == "off":
+        return
+    issues = validation.validate(plain(resource))
+    issues += await missing_references(call, resource, entries, known)
+    if not issues:
+        return
+    if mode == "strict" and validation.errors(issues):
+        raise UnprocessableError(issues=issues)
+    call.remarks += issues
+
+
+async def missing_references(
+    call: Call, resource: dict[str, Any], entries: IndexEntries, known: Collection[str]
+) -> list[Issue]:
+    """An issue for each reference to a resource that is not here."""
+    store, tenant = call.services.store, call.tenant
+    wanted = {(kind, fid) for _, kind, fid, *_ in entries.references if fid and f"{kind}/{fid}" not in known}
+    missing = []
+    for kind, fid in sorted(wanted):
+        args = (tenant.layer, tenant.base_layer, store.dictionary.types[kind], fid)
+        if not await store.database.rows(_KNOWN, args):
+            missing.append(f"{kind}/{fid}")
+    return [_unresolved(resource, reference) for reference in missing]
+
+
+def _unresolved(resource: dict[str, Any], reference: str) -> Issue:
+    return Issue(
+        "error",
+        "not-found",
+        Text(f"{reference} is not here.", f"منبع {reference} در اینجا نیست."),
+        tuple(_paths(resource, resource["resourceType"], reference)),
+        "reference-exists",
+        Text(
+            "Create it first, or send both in one transaction.",
+            "نخست آن را بسازید یا هر دو را در یک تراکنش بفرستید.",
+        ),
+    )
+
+
+def _paths(node: Any, path: str, reference: str) -> Iterable[str]:
+    """FHIRPaths of the elements that hold `reference`."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "reference" and isinstance(value, str) and value.partition("/_history/")[0].endswith(reference):
+                yield f"{path}.reference"
+            else:
+                yield from _paths(value, f"{path}.{key}", reference)
+    elif isinstance(node, list):
+        for n, item in enumerate(node):
+            yield from _paths(item, f"{path}[{n}]", reference)

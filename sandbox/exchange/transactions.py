@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,8 @@ async def run_transaction(call: Call, entries: list[Entry]) -> list[tuple[Entry,
         placed = [await _at(entry, _place(call, entry)) for entry in ordered]
         _refuse_overlap(placed)
         links = _links(call, placed)
-        intents = [await _at(p.entry, _intent(call, p, links)) for p in placed]
+        born = {f"{p.rtype}/{p.fid}" for p in placed if p.entry.method != "DELETE"}
+        intents = [await _at(p.entry, _intent(call, p, links, born)) for p in placed]
         try:
             results = await commit(call, intents)
         except StaleError:
@@ -268,7 +269,7 @@ async def _resolved(call: Call, rtype: str, query: str) -> str:
 # --- intents ----------------------------------------------------------------------------------------------------------
 
 
-async def _intent(call: Call, p: _Placed, links: dict[str, str]) -> Intent:
+async def _intent(call: Call, p: _Placed, links: dict[str, str], born: Collection[str]) -> Intent:
     entry, kind = p.entry, _KINDS[p.entry.method]
     match = entry.request.get("ifMatch")
     if_match = version_of(match.encode(), "ifMatch") if isinstance(match, str) and match.strip() != "*" else ""
@@ -289,7 +290,7 @@ async def _intent(call: Call, p: _Placed, links: dict[str, str]) -> Intent:
         )
     if kind == "update" and p.condition is None:
         id_in_body(resource, p.fid, p.rtype)
-    made.resource, made.rows = await draft(call, await _linked(call, resource, links), p.fid)
+    made.resource, made.rows = await draft(call, await _linked(call, resource, links), p.fid, born)
     return made
 
 

@@ -7,7 +7,7 @@ http://hl7.org/fhir/R4/http.html#create
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -252,12 +252,16 @@ async def settle(call: Call, prepare: Callable[[], Awaitable[Intent]]) -> Result
 # --- preparing --------------------------------------------------------------------------------------------------------
 
 
-async def draft(call: Call, resource: dict[str, Any], fid: str) -> tuple[dict[str, Any], IndexRows]:
-    """A checked resource with its id, and its index rows."""
+async def draft(
+    call: Call, resource: dict[str, Any], fid: str, known: Collection[str] = ()
+) -> tuple[dict[str, Any], IndexRows]:
+    """A checked resource with its id, and its index rows. `known`: what the same transaction brings into being."""
     whole = {"resourceType": resource["resourceType"], "id": fid}
     whole |= {k: v for k, v in resource.items() if k not in whole}
-    await check(call, whole)
-    return whole, await call.services.store.indexer.extract(whole)
+    indexer = call.services.store.indexer
+    entries = indexer.entries(whole)
+    await check(call, whole, entries, {*known, f"{whole['resourceType']}/{fid}"})
+    return whole, await indexer.numbered(whole["resourceType"], entries)
 
 
 async def create(call: Call) -> Response:
@@ -403,7 +407,11 @@ def answer(call: Call, result: Result) -> Response:
     headers.append((b"location", location(call.services.base_url, written)))
     if call.prefer.returning == "minimal":
         return Response(result.status, b"", headers[1:])
-    body = outcome_bytes((ALL_OK,), call.language) if call.prefer.returning == "OperationOutcome" else written.body
+    body = (
+        outcome_bytes(call.remarks or (ALL_OK,), call.language)
+        if call.prefer.returning == "OperationOutcome"
+        else written.body
+    )
     return Response(result.status, body, headers)
 
 

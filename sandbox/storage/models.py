@@ -117,7 +117,7 @@ idx_composite = keyed(
     key("vid", Big),
     key("ordinal", Integer),
     field("system", Integer, "0"),
-    field("code2", Text_C, "''"),
+    field("code2", Text_C, ""),
     field("system2", Integer, "0"),
     field("lo2", Float(53), "0"),
     field("hi2", Float(53), "0"),

@@ -57,11 +57,14 @@ class Indexer:
 
     async def extract(self, resource: dict[str, Any]) -> IndexRows:
         """Rows of a resource that has its id, after giving numbers to code systems met for the first time."""
-        entries = self.entries(resource)
+        return await self.numbered(resource["resourceType"], self.entries(resource))
+
+    async def numbered(self, rtype: str, entries: IndexEntries) -> IndexRows:
+        """Rows of entries, after giving numbers to the systems that have none."""
         fresh = self.fresh_systems(entries)
         if fresh:
             await self._dictionary.number_systems(fresh)
-        return self.rows(resource["resourceType"], entries)
+        return self.rows(rtype, entries)
 
     async def extract_known(self, tx: Transaction, resource: dict[str, Any]) -> IndexRows:
         """Rows of a resource that is stored already, so that its systems have numbers, perhaps given by another process."""

@@ -38,7 +38,7 @@ tenant = keyed(
     field("base_layer", Integer),
     field("created", Big),
     field("clock_offset", Big, "0"),  # microseconds the Tenant's clock runs ahead of ours
-    field("validation", Text_C, "'warn'"),  # strict | warn | off
+    field("validation", Text_C, "strict"),  # strict | warn | off
     field("max_resources", Big),
     field("max_bytes", Big),
     field("revision", Integer, "0"),  # steps at every reset, restore and change of settings

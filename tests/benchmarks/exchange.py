@@ -1,6 +1,6 @@
 """Reads, searches and writes of the exchange as ratios to a Litestar endpoint that returns a small dict, in the same run.
 
-`python -m tests.benchmarks.exchange [--postgres] [--patients 200 10000 100000] [--rounds 3]`. Each patient count gets a database of its own.
+`python -m tests.benchmarks.exchange [--postgres] [--patients 200 10000] [--rounds 3]`. Each patient count gets its own database.
 """
 
 from __future__ import annotations

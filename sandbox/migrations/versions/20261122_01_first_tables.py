@@ -216,7 +216,7 @@ def upgrade() -> None:
         sa.Column("base_layer", sa.Integer(), nullable=False),
         sa.Column("created", Big, nullable=False),
         sa.Column("clock_offset", Big, server_default="0", nullable=False),
-        sa.Column("validation", Text_C, server_default="warn", nullable=False),
+        sa.Column("validation", Text_C, server_default="strict", nullable=False),
         sa.Column("max_resources", Big, nullable=False),
         sa.Column("max_bytes", Big, nullable=False),
         sa.Column("revision", sa.Integer(), server_default="0", nullable=False),

@@ -19,16 +19,19 @@ _KNOWN = (
 )
 
 
-async def check(call: Call, resource: dict[str, Any], entries: IndexEntries, known: Collection[str]) -> None:
+async def check(
+    call: Call, resource: dict[str, Any], entries: IndexEntries | None = None, known: Collection[str] = ()
+) -> None:
     """Raises `UnprocessableError` with every issue found, unless the Tenant only wants to be told.
 
-    `known` are resources (Type/id) that come into being in the same transaction.
+    `entries` are its index entries, when they are at hand; `known` are resources (Type/id) that come into being in the same transaction.
     """
     mode = call.tenant.validation
     if mode == "off":
         return
     issues = validation.validate(plain(resource))
-    issues += await missing_references(call, resource, entries, known)
+    found = entries or call.services.store.indexer.entries(resource)
+    issues += await missing_references(call, resource, found, known)
     if not issues:
         return
     if mode == "strict" and validation.errors(issues):

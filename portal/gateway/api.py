@@ -71,7 +71,7 @@ class Gateway:
         try:
             refused = await self._judge_and_forward(scope, call, passage)
         except Exception as error:
-            refused = self._fault(call, error)
+            refused = passage.refused or self._fault(call, error)
         finally:
             self._admission.release(call)
         if refused is not None and not passage.started:
@@ -115,7 +115,7 @@ class Gateway:
             self._admission.forgive(call)
             return verdicts.not_found("This Product has no service in this Environment")
         call.forwarded = self._ticks()
-        await upstream.forward(self._onward(scope, call, target, query), passage.receive, passage.send)
+        await upstream.forward(self._onward(scope, call, target, query, read), passage.receive, passage.send)
         return passage.refused
 
     def _fault(self, call: Call, error: Exception) -> Refused:
@@ -161,7 +161,7 @@ class Gateway:
             return self._exchanges.get(target.environment)
         return self._partner(target.environment, call.terms.upstream) if call.terms else None
 
-    def _onward(self, scope: Scope, call: Call, target: paths.Target, query: bytes) -> Scope:
+    def _onward(self, scope: Scope, call: Call, target: paths.Target, query: bytes, read: _Read) -> Scope:
         onward = dict(scope)
         raw = (b"/fhir/R4/" if target.kind == paths.FHIR else b"/") + target.tail
         onward["raw_path"] = raw
@@ -180,6 +180,8 @@ class Gateway:
             headers = [pair for pair in headers if pair[0] != b"authorization"]
         onward["headers"] = headers
         onward["state"] = {}
+        onward["tail"] = target.tail
+        onward["has_body"] = read.length > 0 or read.chunked
         return onward
 
     async def _refuse(self, call: Call, refused: Refused, scope: Scope, send: Send) -> None:
@@ -204,10 +206,11 @@ class Gateway:
 class _Read:
     """The request fields the gateway itself acts on, read in one pass."""
 
-    __slots__ = ("authorization", "content_type", "length", "request_id", "size")
+    __slots__ = ("authorization", "chunked", "content_type", "length", "request_id", "size")
 
     def __init__(self) -> None:
         self.authorization: list[bytes] = []
+        self.chunked = False
         self.content_type = ""
         self.length = 0
         self.request_id = ""
@@ -223,6 +226,8 @@ def _read_fields(headers: list[tuple[bytes, bytes]]) -> _Read:
         elif name == b"x-request-id":
             if value and len(value) <= 64 and _REQUEST_ID_LETTERS.issuperset(value):
                 read.request_id = value.decode("ascii")
+        elif name == b"transfer-encoding":
+            read.chunked = True
         elif name == b"content-type":
             read.content_type = value[:100].decode("latin-1")
         elif name == b"content-length":

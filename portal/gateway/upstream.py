@@ -29,7 +29,10 @@ class UpstreamClosed(Exception):
 
 
 class Upstream(Protocol):
-    """Answers a call. `scope` is ASGI's, with `path`, `raw_path` and `headers` already those the Upstream shall see."""
+    """Answers a call. `scope` is ASGI's, with `path`, `raw_path` and `headers` already those the Upstream shall see.
+
+    Two keys are ours: `tail` (raw path below the mount, for Upstreams with a base URL of their own) and `has_body`.
+    """
 
     async def forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream the answer into `send`; raises `UpstreamFailed` or `UpstreamClosed` before anything was sent."""

@@ -225,8 +225,8 @@ async def drive(
     async def receive() -> Message:
         if pieces:
             return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
-        await asyncio.sleep(0)
-        return {"type": "http.disconnect"}
+        await asyncio.Event().wait()  # the client stays until it has its answer
+        raise AssertionError
 
     async def send(message: Message) -> None:
         messages.append(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from portal.companies import api as companies_api
 from portal.companies import pages as companies_pages
 from portal.exchanges import Exchange
 from portal.gateway.api import front
+from portal.gateway.http_upstream import HttpUpstream
 from portal.gateway.runtime import Runtime
 from portal.gateway.upstream import InProcessUpstream, Upstream
 from portal.kernel.clock import Clock, SystemClock
@@ -98,8 +100,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         tokens=oauth.tokens,
         feed=oauth.feed,
         clock=clock,
-        exchanges=upstreams(found),
+        exchanges=upstreams(settings, found),
         data_dir=settings.data_dir,
+        public_url=settings.public_url,
+        trusted_proxies=settings.trusted_proxies,
     )
     shell = Shell(
         sessions=sessions,
@@ -173,9 +177,17 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     )
 
 
-def upstreams(found: Mapping[str, Exchange]) -> dict[str, Upstream]:
-    """The gateway's way to each exchange."""
-    return {name: InProcessUpstream(exchange.app) for name, exchange in found.items() if exchange.app is not None}
+def upstreams(settings: Settings, found: Mapping[str, Exchange]) -> dict[str, Upstream]:
+    """The gateway's way to each exchange: in this process, or over HTTP to the FHIR base that the settings name."""
+    chosen: dict[str, Upstream] = {}
+    for name, exchange in found.items():
+        if exchange.app is not None:
+            chosen[name] = InProcessUpstream(exchange.app)
+        else:
+            chosen[name] = HttpUpstream(
+                settings.upstream_url(name), ticks=time.monotonic_ns, public_base=settings.fhir_base_url(name)
+            )
+    return chosen
 
 
 def rooms() -> Sequence[Any]:

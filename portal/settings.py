@@ -33,6 +33,7 @@ class Settings:
     stripe_api_key: str = ""
     stripe_webhook_secret: str = ""
     smtp_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
     docs_dir: Path = Path("build/docs")
     demo: bool = True
 
@@ -79,6 +80,9 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         stripe_api_key=env.get("GOZAR_STRIPE_API_KEY", ""),
         stripe_webhook_secret=env.get("GOZAR_STRIPE_WEBHOOK_SECRET", ""),
         smtp_url=env.get("GOZAR_SMTP_URL", ""),
+        trusted_proxies=tuple(
+            block.strip() for block in env.get("GOZAR_TRUSTED_PROXIES", "").split(",") if block.strip()
+        ),
         docs_dir=Path(env.get("GOZAR_DOCS_DIR", "build/docs")).absolute(),
         demo=env.get("GOZAR_DEMO", "1") not in ("0", "false", "no"),
     )

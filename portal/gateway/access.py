@@ -41,6 +41,10 @@ class Terms:
     quota_period: QuotaPeriod
     suspended: bool = False
     """Whether the Product is cut for everybody."""
+    shadow: Limits | None = None
+    """A RateLimit on trial."""
+    patience: tuple[int, int] = (30, 30)
+    """Seconds the Product's service may take to begin to answer, and between two pieces."""
     key: str = ""
     limits: Limits = field(init=False)
     policy: str = field(init=False)
@@ -75,7 +79,9 @@ class Access:
     masks: Mapping[str, int]
     terms: tuple[Terms, ...]
     cut: frozenset[str] = frozenset()
-    """Scopes cut for everybody; `masks` and the Terms already lack them."""
+    """Scopes cut for everybody."""
+    networks: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
     recording_until: datetime | None = None
     read_at: int = 0
     _governing: dict[tuple[str, int], Terms | None] = field(default_factory=dict)
@@ -86,7 +92,11 @@ class Access:
         return AccessStatus.LIMITED in (self.status, self.app_status)
 
     def governing(self, kind: str, needed: int) -> Terms | None:
-        """Terms of the first subscribed Product (catalogue order) whose scopes bring this right, or else bring the type; or None."""
+        """Terms that count this call: of the first subscribed Product (catalogue order) whose scopes bring the right, else of the
+        first that brings the type, else of the first Subscription; None without any.
+
+        Whether the call is allowed is not decided here: that is what the App's own scopes are for, which may be wider than a Product's.
+        """
         question = (kind, needed)
         if question not in self._governing:
             self._governing[question] = next(
@@ -96,7 +106,7 @@ class Access:
                     for terms in self.terms
                     if scopes.covers(terms.masks, kind, letters)
                 ),
-                None,
+                self.terms[0] if self.terms else None,
             )
         return self._governing[question]
 
@@ -112,6 +122,10 @@ class Directory(Protocol):
         """The Access no older than the directory promises, or None when there is no such client in that Environment."""
         ...
 
+    async def origins(self, environment: str) -> frozenset[str]:
+        """Origins of all redirect URIs registered in that Environment."""
+        ...
+
 
 class CachedDirectory:
     """Keeps what `read` (the portal's database) says for `max_age` nanoseconds.
@@ -125,9 +139,12 @@ class CachedDirectory:
         read: Callable[[str, str], Awaitable[Access | None]],
         ticks: Callable[[], int],
         *,
+        read_origins: Callable[[str], Awaitable[frozenset[str]]],
         max_age: int = 5_000_000_000,
     ) -> None:
         self._read = read
+        self._read_origins = read_origins
+        self._origins: dict[str, tuple[int, frozenset[str]]] = {}
         self._ticks = ticks
         self._max_age = max_age
         self._known: dict[tuple[str, str], Access] = {}
@@ -153,8 +170,17 @@ class CachedDirectory:
         self._known[key] = access
         return access
 
+    async def origins(self, environment: str) -> frozenset[str]:
+        now = self._ticks()
+        read_at, known = self._origins.get(environment, (-self._max_age, frozenset()))
+        if now - read_at >= self._max_age:
+            known = await self._read_origins(environment)
+            self._origins[environment] = (now, known)
+        return known
+
     def invalidate(self, client_id: str = "") -> None:
         """Forget one client, or all of them when `client_id` is empty."""
+        self._origins.clear()
         if not client_id:
             self._known.clear()
         for environment in ("sandbox", "production"):

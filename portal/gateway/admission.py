@@ -9,19 +9,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from portal.apps.models import AccessStatus
-from portal.companies.models import CompanyStatus
-from portal.gateway import scopes, verdicts
+from portal.gateway import checks, verdicts
 from portal.gateway.access import LIMITED_SHARE, Access, Directory, Terms
 from portal.gateway.calls import Call, Witness
+from portal.gateway.credentials import Credentials
+from portal.gateway.fields import Fields
 from portal.gateway.headers import Headers
 from portal.gateway.interactions import PARTNER_READ, PARTNER_WRITE, Interaction
 from portal.gateway.leases import Lease, Leases
 from portal.gateway.protection import Limits, RateLimiter, Reading
-from portal.gateway.tokens import Claims, TokenRefused, TokenVerifier
 from portal.gateway.verdicts import Refused
 
-MAX_TOKEN = 8192
 OVER = {
     "burst": "more calls per second than the RateLimit allows",
     "sustained": "more calls per minute than the RateLimit allows",
@@ -35,14 +33,14 @@ class Admission:
     def __init__(
         self,
         *,
-        tokens: TokenVerifier,
+        credentials: Credentials,
         directory: Directory,
         limiter: RateLimiter,
         leases: Leases,
         now: Callable[[], datetime],
         stale: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._tokens = tokens
+        self._credentials = credentials
         self._directory = directory
         self._limiter = limiter
         self._leases = leases
@@ -50,14 +48,14 @@ class Admission:
         self._stale = stale
 
     async def admit(
-        self, call: Call, authorization: list[bytes], interaction: Interaction, *, product: str = ""
+        self, call: Call, shown: Fields, interaction: Interaction, *, product: str, peer: str
     ) -> Refused | None:
-        """Judge `call`; None when admitted. `product` names a partner Product, "" the exchange."""
+        """Judge `call`; None when admitted. `product` names a partner Product, "" the exchange; `peer` is the connection's address."""
         if call.environment == "production" and self._stale():
             return verdicts.unavailable(
                 "Revocations cannot be read at the moment; production stays closed until they can"
             )
-        claims = await self._claims(call, authorization)
+        claims = await self._credentials.claims(call, shown)
         if isinstance(claims, Refused):
             return claims
         access = await self._directory.find(call.environment, claims.client_id)
@@ -68,23 +66,20 @@ class Admission:
         call.access = access
         if access.recording_until is not None and self._now() < access.recording_until:
             call.witness = Witness(claims.jti, " ".join(claims.scopes))
-        refused = standing(access, interaction)
+        refused = self._credentials.place(access, peer, shown) or checks.standing(access, interaction)
         if refused is not None:
             return refused
         terms = access.of_product(product) if product else access.governing(interaction.kind, interaction.needed)
         if terms is not None:
-            call.terms = terms
-            call.product = terms.product_id
-            if terms.suspended:
-                return verdicts.forbidden(
-                    "product-suspended", "The Product is suspended", f"No App may call {terms.product_id} at present"
-                )
-        refused = _scope(call, claims, access, terms, interaction)
-        if refused is not None:
+            call.terms, call.product = terms, terms.product_id
+        refused = checks.subscribed(terms, product)
+        if refused is not None or terms is None:
             return refused
-        if terms is None:
-            return _no_subscription(product, interaction)
-        return await self._charge(call, access, terms)
+        if interaction is PARTNER_READ or interaction is PARTNER_WRITE:
+            refused = checks.partner_right(call, claims, access, terms)
+        else:
+            refused = checks.fhir_right(call, claims, access, interaction)
+        return refused or await self._charge(call, access, terms)
 
     def release(self, call: Call) -> None:
         """The call has ended: free its place in flight."""
@@ -98,29 +93,12 @@ class Admission:
             self._leases.give_back(call.lease)
             call.lease = None
 
-    async def _claims(self, call: Call, authorization: list[bytes]) -> Claims | Refused:
-        realm = call.environment
-        if not authorization:
-            return verdicts.unauthenticated(realm, "send the access token as Authorization: Bearer")
-        if len(authorization) > 1:
-            return verdicts.bad_request("There is more than one Authorization field")
-        scheme, _, token = authorization[0].partition(b" ")
-        token = token.strip()
-        if scheme.lower() != b"bearer" or not token:
-            return verdicts.unauthenticated(realm, "send the access token as Authorization: Bearer")
-        if len(token) > MAX_TOKEN or not token.isascii():
-            return verdicts.unauthenticated(realm, "the access token is malformed", error="invalid_token")
-        text, now = token.decode("ascii"), self._now()
-        try:
-            return self._tokens.cached(text, realm, now.timestamp()) or await self._tokens.verify(text, realm, now)
-        except TokenRefused as refused:
-            detail = str(refused).replace('"', "'").replace("\\", "/")
-            return verdicts.unauthenticated(realm, detail, error="invalid_token", expired="expired" in detail)
-
     async def _charge(self, call: Call, access: Access, terms: Terms) -> Refused | None:
         limits, policy = terms.limits, terms.policy
         if access.limited:
             limits, policy = limited(terms)
+        if terms.shadow is not None:
+            await self._try_shadow(call, terms, terms.shadow)
         reading = await self._limiter.take(terms.key, limits, call.cost)
         if not reading.allowed:
             call.violated = reading.violated
@@ -147,22 +125,13 @@ class Admission:
             retry_after=max(1, wait),
         )
 
-
-def standing(access: Access, interaction: Interaction) -> Refused | None:
-    """Refuse what the standing of Company or App forbids."""
-    if access.company_status == CompanyStatus.SUSPENDED:
-        return verdicts.forbidden(
-            "company-suspended", "The Company is suspended", "Calls of this Company's Apps are not admitted"
-        )
-    if AccessStatus.SUSPENDED in (access.app_status, access.status):
-        return verdicts.forbidden(
-            "app-suspended", "The App is suspended", access.reason or "Calls of this App are not admitted"
-        )
-    if access.limited and interaction.writes:
-        return verdicts.forbidden(
-            "app-limited", "The App is limited to reading", access.reason or "Only reads are admitted at present"
-        )
-    return None
+    async def _try_shadow(self, call: Call, terms: Terms, shadow: Limits) -> None:
+        key = f"shadow:{terms.key}"
+        reading = await self._limiter.take(key, shadow, call.cost)
+        if reading.allowed:
+            self._limiter.release(key)
+        else:
+            call.shadowed = reading.violated
 
 
 def limited(terms: Terms) -> tuple[Limits, str]:
@@ -185,39 +154,3 @@ def fields(policy: str, reading: Reading, lease: Lease | None) -> Headers:
         policy = f"{policy}, {lease.policy}"
         limit = f"{limit}, {lease.prefix}{lease.remaining}"
     return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", limit.encode())]
-
-
-def _no_subscription(product: str, interaction: Interaction) -> Refused:
-    what = f"the Product {product}" if product else f"a Product that brings {interaction.kind or 'this'}"
-    return verdicts.forbidden(
-        "no-subscription", "There is no Subscription for this", f"The App has no Subscription to {what}"
-    )
-
-
-def _scope(call: Call, claims: Claims, access: Access, terms: Terms | None, interaction: Interaction) -> Refused | None:
-    """The token must hold the right, and the App must still be granted it: a scope withdrawn after issue acts at once."""
-    if interaction in (PARTNER_READ, PARTNER_WRITE):
-        if terms is None:
-            return None
-        wanted = terms.product_scopes
-        if not wanted and access.cut:
-            return _scope_suspended()
-        if not wanted or (wanted.intersection(claims.scopes) and wanted.intersection(access.scopes)):
-            return None
-        needed = " ".join(sorted(wanted))
-    else:
-        kind, letters = interaction.kind, interaction.needed
-        token = claims.scopes if not access.cut else tuple(one for one in claims.scopes if one not in access.cut)
-        held = (scopes.granted(token), access.masks, *((terms.masks,) if terms else ()))
-        if all(scopes.covers(masks, kind, letters) for masks in held):
-            return None
-        if access.cut and scopes.covers(scopes.granted(access.cut), kind, letters):
-            return verdicts.forbidden(
-                "scope-suspended", "The scope is suspended", "No App may use this scope at present"
-            )
-        needed = scopes.spelled(kind, letters)
-    return verdicts.insufficient_scope(call.environment, needed, f"this call needs a scope such as {needed}")
-
-
-def _scope_suspended() -> Refused:
-    return verdicts.forbidden("scope-suspended", "The scope is suspended", "No App may use this scope at present")

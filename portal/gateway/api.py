@@ -6,16 +6,18 @@ Not a Litestar handler: those see a decoded path, and cost more than the whole a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal.gateway import paths, verdicts
+from portal.gateway import cors, paths, verdicts
+from portal.gateway.access import Terms
 from portal.gateway.admission import Admission
 from portal.gateway.answers import answer
 from portal.gateway.calls import WITNESSED_BYTES, Call, Seen, witnessed_fields
+from portal.gateway.fields import Fields
 from portal.gateway.forwarding import BodyTooLarge, Passage
 from portal.gateway.headers import Headers, forwarded_request
 from portal.gateway.interactions import (
@@ -33,21 +35,23 @@ from portal.gateway.verdicts import Refused
 
 log = logging.getLogger(__name__)
 
+NO_CONTENT = 204
 MAX_HEADERS = 32 * 1024
 MAX_HEADER_COUNT = 100
 MAX_BODY = 8 * 1024 * 1024
-_REQUEST_ID_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 class Gateway:
-    """Admits, forwards and meters. `exchanges` maps Environment to Upstream; `partner` finds the Upstream of a base URL."""
+    """Admits, forwards and meters. `exchanges` maps Environment to Upstream; `partner` finds the Upstream of Terms,
+    `origins` those web pages that may call in an Environment."""
 
     def __init__(
         self,
         *,
         admission: Admission,
         exchanges: Mapping[str, Upstream],
-        partner: Callable[[str, str], Upstream | None],
+        partner: Callable[[Terms], Upstream | None],
+        origins: Callable[[str], Awaitable[frozenset[str]]],
         meter: Meter,
         ticks: Callable[[], int],
         instance: str,
@@ -56,6 +60,7 @@ class Gateway:
         self._admission = admission
         self._exchanges = exchanges
         self._partner = partner
+        self._origins = origins
         self._meter = meter
         self._ticks = ticks
         self._ids = (f"{instance}-{number:x}" for number in count(1))
@@ -82,9 +87,10 @@ class Gateway:
     async def _judge_and_forward(self, scope: Scope, call: Call, passage: Passage) -> Refused | None:
         raw_path = scope.get("raw_path") or scope["path"].encode()
         query: bytes = scope["query_string"]
-        read = _read_fields(scope["headers"])
+        read = Fields(scope["headers"])
         call.request_id = read.request_id or call.id
         call.environment = "production" if raw_path.startswith(b"/production/") else "sandbox"
+        call.raw_path = raw_path
         if call.environment == "sandbox":
             call.target = (raw_path[:2048] + (b"?" + query[:2048] if query else b"")).decode("latin-1")
             call.bodies = Seen(read.content_type)
@@ -93,6 +99,10 @@ class Gateway:
             return refused
         try:
             target = paths.parse(raw_path)
+            if read.origin:
+                preflight = await self._cross_origin(call, read, target)
+                if preflight is not None:
+                    return preflight
             asked = self._interaction(call, target)
         except paths.BadPath as bad:
             return verdicts.bad_request(str(bad))
@@ -103,7 +113,10 @@ class Gateway:
         except MethodNotAllowed as wrong:
             return verdicts.method_not_allowed(wrong.allow)
         if not asked.public:
-            refused = await self._admission.admit(call, read.authorization, asked, product=target.product)
+            client = scope.get("client")
+            refused = await self._admission.admit(
+                call, read, asked, product=target.product, peer=client[0] if client else ""
+            )
             if call.witness is not None:
                 call.witness.sent = witnessed_fields(scope["headers"])
                 if call.bodies is not None:
@@ -133,7 +146,7 @@ class Gateway:
         log.exception("a call failed", extra={"request_id": call.request_id}, exc_info=error)
         return verdicts.bad_gateway("The service behind the gateway failed")
 
-    def _limits(self, scope: Scope, raw_path: bytes, query: bytes, read: _Read) -> Refused | None:
+    def _limits(self, scope: Scope, raw_path: bytes, query: bytes, read: Fields) -> Refused | None:
         if read.size > MAX_HEADERS or len(scope["headers"]) > MAX_HEADER_COUNT:
             return verdicts.headers_too_large(MAX_HEADERS)
         if len(raw_path) + len(query) > paths.MAX_TARGET:
@@ -156,12 +169,26 @@ class Gateway:
         call.template, call.interaction, call.cost = asked.template, asked.name, asked.cost
         return asked
 
+    async def _cross_origin(self, call: Call, read: Fields, target: paths.Target) -> Refused | None:
+        """Note the CORS fields of the answer; for a preflight, the answer itself."""
+        public = target.kind == paths.FHIR and target.segments[:1] in (["metadata"], [".well-known"])
+        if public or cors.allowed(read.origin, target.environment, await self._origins(target.environment)):
+            call.cors = cors.fields(read.origin, public=public)
+            if call.method == "OPTIONS" and read.wanted_method:
+                call.cors = []
+                return verdicts.preflight(cors.preflight(b"*" if public else read.origin))
+        elif call.method == "OPTIONS" and read.wanted_method:
+            return verdicts.forbidden(
+                "origin-not-allowed", "The origin is not allowed", "No App registered this origin"
+            )
+        return None
+
     def _upstream(self, call: Call, target: paths.Target) -> Upstream | None:
         if target.kind == paths.FHIR:
             return self._exchanges.get(target.environment)
-        return self._partner(target.environment, call.terms.upstream) if call.terms else None
+        return self._partner(call.terms) if call.terms else None
 
-    def _onward(self, scope: Scope, call: Call, target: paths.Target, query: bytes, read: _Read) -> Scope:
+    def _onward(self, scope: Scope, call: Call, target: paths.Target, query: bytes, read: Fields) -> Scope:
         onward = dict(scope)
         raw = (b"/fhir/R4/" if target.kind == paths.FHIR else b"/") + target.tail
         onward["raw_path"] = raw
@@ -175,6 +202,13 @@ class Gateway:
                 (b"x-gozar-environment", call.environment.encode()),
             ]
         headers = forwarded_request(scope["headers"], extra=extra)
+        if read.dpop and target.kind == paths.FHIR:
+            # The proof was for this server and has been checked; the exchange reads bearer tokens.
+            headers = [
+                (name, b"Bearer " + value.partition(b" ")[2].strip() if name == b"authorization" else value)
+                for name, value in headers
+                if name != b"dpop"
+            ]
         if target.kind == paths.APIS:
             # The token is for the exchange: a partner that saw it could use it there.
             headers = [pair for pair in headers if pair[0] != b"authorization"]
@@ -187,7 +221,13 @@ class Gateway:
     async def _refuse(self, call: Call, refused: Refused, scope: Scope, send: Send) -> None:
         call.code, call.status, call.detail = refused.code, refused.status, refused.detail
         fhir = b"/fhir/" in (scope.get("raw_path") or scope["path"].encode())[:20]
-        extra: Headers = [(b"x-request-id", call.request_id.encode()), *call.limits]
+        extra: Headers = [(b"x-request-id", call.request_id.encode()), *call.limits, *call.cors]
+        if refused.status == NO_CONTENT:
+            headers = [*refused.headers, (b"x-request-id", call.request_id.encode())]
+            await send({"type": "http.response.start", "status": NO_CONTENT, "headers": headers})
+            self._finish(call)
+            await send({"type": "http.response.body", "body": b""})
+            return
         status, headers, body = answer(refused, fhir=fhir, request_id=call.request_id, extra=extra)
         call.bytes_out = len(body)
         if call.bodies is not None:
@@ -201,38 +241,6 @@ class Gateway:
     def _finish(self, call: Call) -> None:
         call.ended = self._ticks()
         self._meter.count(call)
-
-
-class _Read:
-    """The request fields the gateway itself acts on, read in one pass."""
-
-    __slots__ = ("authorization", "chunked", "content_type", "length", "request_id", "size")
-
-    def __init__(self) -> None:
-        self.authorization: list[bytes] = []
-        self.chunked = False
-        self.content_type = ""
-        self.length = 0
-        self.request_id = ""
-        self.size = 0
-
-
-def _read_fields(headers: list[tuple[bytes, bytes]]) -> _Read:
-    read = _Read()
-    for name, value in headers:
-        read.size += len(name) + len(value) + 4
-        if name == b"authorization":
-            read.authorization.append(value)
-        elif name == b"x-request-id":
-            if value and len(value) <= 64 and _REQUEST_ID_LETTERS.issuperset(value):
-                read.request_id = value.decode("ascii")
-        elif name == b"transfer-encoding":
-            read.chunked = True
-        elif name == b"content-type":
-            read.content_type = value[:100].decode("latin-1")
-        elif name == b"content-length":
-            read.length = int(value) if value.isdigit() and len(value) < 16 and not read.length else -1
-    return read
 
 
 async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:

@@ -85,6 +85,7 @@ class Call:
     answered: int = 0
     """When the Upstream began to answer."""
     ended: int = 0
+    raw_path: bytes = b""
     target: str = ""
     """Raw path and query; noted in the sandbox only."""
     detail: str = ""
@@ -95,5 +96,6 @@ class Call:
     """What passed, cut to a bound; noted in the sandbox only."""
     bytes_in: int = 0
     bytes_out: int = 0
+    cors: Headers = field(default_factory=list)
     limits: Headers = field(default_factory=list)
     """RateLimit fields of the answer, whatever it will be."""

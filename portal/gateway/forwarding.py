@@ -68,7 +68,7 @@ class Passage:
                 call.bodies.answer_type = _content_type(message.get("headers", ()))
             if call.witness is not None:
                 call.witness.answered = witnessed_fields(message.get("headers", ()))
-            extra = [(b"x-request-id", call.request_id.encode()), *call.limits]
+            extra = [(b"x-request-id", call.request_id.encode()), *call.limits, *call.cors]
             message = {
                 "type": "http.response.start",
                 "status": call.status,

@@ -26,11 +26,20 @@ HOP_BY_HOP = frozenset(
 # Fields by which a server behind us would believe who is calling; only the gateway may say that.
 IDENTITY_PREFIXES = (b"x-gozar-", b"x-forwarded-", b"x-consumer-", b"x-authenticated-", b"x-client-cert", b"x-ssl-")
 IDENTITY = frozenset(
-    {b"forwarded", b"x-real-ip", b"x-user", b"x-remote-user", b"remote-user", b"x-request-id", b"cookie", b"via"}
+    {
+        b"forwarded",
+        b"x-real-ip",
+        b"x-user",
+        b"x-remote-user",
+        b"remote-user",
+        b"x-request-id",
+        b"cookie",
+        b"via",
+        b"client-cert",
+        b"client-cert-chain",
+    }
 )
-OURS_IN_ANSWERS = frozenset(
-    {b"ratelimit", b"ratelimit-policy", b"x-request-id", b"server", b"set-cookie", b"access-control-allow-origin"}
-)
+OURS_IN_ANSWERS = frozenset({b"ratelimit", b"ratelimit-policy", b"x-request-id", b"server", b"set-cookie"})
 
 _dropped_requests: dict[bytes, bool] = {}
 
@@ -69,7 +78,7 @@ def returned_response(headers: Iterable[tuple[bytes, bytes]], *, extra: Headers)
         if not name.islower():
             pair = (name.lower(), pair[1])
             name = pair[0]
-        if name not in HOP_BY_HOP and name not in OURS_IN_ANSWERS:
+        if name not in HOP_BY_HOP and name not in OURS_IN_ANSWERS and not name.startswith(b"access-control-"):
             kept.append(pair)
     kept += extra
     return kept

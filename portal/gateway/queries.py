@@ -8,13 +8,18 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portal.apps.models import App, AppEnvironment
+from portal.apps.models import App, AppEnvironment, RedirectUri
 from portal.companies.models import Company
-from portal.gateway import scopes
+from portal.gateway import cors, scopes
 from portal.gateway.access import Access, Terms
+from portal.gateway.models import CallerRule, ShadowLimit, UpstreamRule
+from portal.gateway.protection import Limits
 from portal.kernel.database import SessionMaker
 from portal.products.models import Plan, Product, ProductScope
 from portal.subscriptions.models import Subscription
+
+NEVER = 1_000_000_000
+"""Calls in flight that a limit on trial does not count."""
 
 
 def reader(maker: SessionMaker) -> Callable[[str, str], Awaitable[Access | None]]:
@@ -23,6 +28,21 @@ def reader(maker: SessionMaker) -> Callable[[str, str], Awaitable[Access | None]
     async def read(environment: str, client_id: str) -> Access | None:
         async with maker() as session:
             return await read_access(session, environment=environment, client_id=client_id)
+
+    return read
+
+
+def origin_reader(maker: SessionMaker) -> Callable[[str], Awaitable[frozenset[str]]]:
+    """Origins of the redirect URIs registered in an Environment."""
+
+    async def read(environment: str) -> frozenset[str]:
+        async with maker() as session:
+            uris = await session.scalars(
+                select(RedirectUri.uri)
+                .join(AppEnvironment, AppEnvironment.client_id == RedirectUri.client_id)
+                .where(AppEnvironment.environment == environment)
+            )
+            return frozenset(filter(None, map(cors.origin_of, uris)))
 
     return read
 
@@ -43,6 +63,7 @@ async def read_access(session: AsyncSession, *, environment: str, client_id: str
         return None
     presence: AppEnvironment = row[0]
     cut = frozenset(await session.scalars(select(ProductScope.scope).where(ProductScope.suspended).distinct()))
+    rule = await session.get(CallerRule, client_id)
     return Access(
         client_id=client_id,
         environment=environment,
@@ -56,21 +77,23 @@ async def read_access(session: AsyncSession, *, environment: str, client_id: str
         epoch=presence.epoch,
         recording_until=presence.recording_until,
         scopes=frozenset(presence.scopes),
-        masks=scopes.granted(frozenset(presence.scopes) - cut),
-        terms=await read_terms(session, environment=environment, client_id=client_id, cut=cut),
+        masks=scopes.granted(frozenset(presence.scopes)),
+        terms=await read_terms(session, environment=environment, client_id=client_id),
         cut=cut,
+        networks=tuple(rule.networks) if rule else (),
+        certificates=tuple(one.lower().replace(":", "") for one in rule.certificates) if rule else (),
     )
 
 
-async def read_terms(
-    session: AsyncSession, *, environment: str, client_id: str, cut: frozenset[str]
-) -> tuple[Terms, ...]:
-    """Terms, without the scopes in `cut`, of the client's running Subscriptions in the order of the catalogue."""
+async def read_terms(session: AsyncSession, *, environment: str, client_id: str) -> tuple[Terms, ...]:
+    """Terms of the client's running Subscriptions in the order of the catalogue."""
     rows = (
         await session.execute(
-            select(Subscription, Plan, Product)
+            select(Subscription, Plan, Product, ShadowLimit, UpstreamRule)
             .join(Plan, Plan.id == Subscription.plan_id)
             .join(Product, Product.id == Subscription.product_id)
+            .outerjoin(ShadowLimit, ShadowLimit.plan_id == Plan.id)
+            .outerjoin(UpstreamRule, UpstreamRule.product_id == Product.id)
             .where(
                 Subscription.client_id == client_id,
                 Subscription.ended_at.is_(None),
@@ -81,18 +104,23 @@ async def read_terms(
     ).all()
     brought = defaultdict(set)
     if rows:
-        products = {subscription.product_id for subscription, _, _ in rows}
+        products = {row[0].product_id for row in rows}
         for product_id, scope in await session.execute(
             select(ProductScope.product_id, ProductScope.scope).where(ProductScope.product_id.in_(products))
         ):
             brought[product_id].add(scope)
-    return tuple(
-        _terms(subscription, plan, product, frozenset(brought[subscription.product_id]) - cut)
-        for subscription, plan, product in rows
-    )
+    return tuple(_terms(*row, brought=frozenset(brought[row[0].product_id])) for row in rows)
 
 
-def _terms(subscription: Subscription, plan: Plan, product: Product, brought: frozenset[str]) -> Terms:
+def _terms(
+    subscription: Subscription,
+    plan: Plan,
+    product: Product,
+    shadow: ShadowLimit | None,
+    rule: UpstreamRule | None,
+    *,
+    brought: frozenset[str],
+) -> Terms:
     def chosen(override: int | None, planned: int) -> int:
         return max(0, planned if override is None else override)
 
@@ -104,6 +132,8 @@ def _terms(subscription: Subscription, plan: Plan, product: Product, brought: fr
         product_scopes=brought,
         upstream=product.upstream,
         suspended=product.suspended,
+        shadow=Limits(shadow.per_second, shadow.per_minute, NEVER) if shadow else None,
+        patience=(rule.answer_seconds, rule.pause_seconds) if rule else (30, 30),
         per_second=chosen(subscription.per_second, plan.per_second),
         per_minute=chosen(subscription.per_minute, plan.per_minute),
         quota=chosen(subscription.quota, plan.quota),

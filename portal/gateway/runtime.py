@@ -12,15 +12,18 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal.gateway.access import CachedDirectory
+from portal.gateway.access import CachedDirectory, Terms
 from portal.gateway.admission import Admission
 from portal.gateway.api import Gateway
+from portal.gateway.credentials import Credentials
+from portal.gateway.http_upstream import HttpUpstream, Patience
 from portal.gateway.journal import Journal
 from portal.gateway.leases import Leases
 from portal.gateway.metering import JournalMeter
 from portal.gateway.metrics import Metrics
+from portal.gateway.models import CallerRule, ShadowLimit, UpstreamRule
 from portal.gateway.protection import RateLimiter
-from portal.gateway.queries import reader
+from portal.gateway.queries import origin_reader, reader
 from portal.gateway.rate_limiter import Arrivals, SlowapiThrottle
 from portal.gateway.shared_memory import SharedRateLimiter, boot_id
 from portal.gateway.tokens import TokenVerifier
@@ -32,6 +35,11 @@ from portal.oauth.feed import Event, Feed
 from portal.traffic import service as traffic
 from portal.usage import service as usage
 from portal.usage.quota import DatabaseQuotaStore, QuotaStore
+
+watch.KINDS.update(
+    {CallerRule: ("app", "client_id"), ShadowLimit: ("plan", "plan_id"), UpstreamRule: ("plan", "product_id")}
+)
+"""Whatever edits an App, a Plan or a Company announces it, because that module watches every session; these are the gateway's own."""
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +62,11 @@ class Runtime:
         clock: Clock,
         exchanges: Mapping[str, Upstream],
         data_dir: Path,
+        public_url: str,
+        trusted_proxies: tuple[str, ...] = (),
         limiter: RateLimiter | None = None,
         arrivals: Arrivals | None = None,
         quota: QuotaStore | None = None,
-        partner: Callable[[str, str], Upstream | None] = lambda environment, url: None,
         ticks: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._maker = maker
@@ -69,12 +78,12 @@ class Runtime:
         self._shared = shared
         self.throttle = SlowapiThrottle(arrivals or shared)
         self.metrics = Metrics()
-        self.directory = CachedDirectory(reader(maker), ticks)
+        self.directory = CachedDirectory(reader(maker), ticks, read_origins=origin_reader(maker))
         self.leases = Leases(quota or DatabaseQuotaStore(maker), now=clock.now, ticks=ticks)
         self.meter = JournalMeter(Journal(data_dir / "journal"), maker, now=clock.now, metrics=self.metrics)
         self.gateway = Gateway(
             admission=Admission(
-                tokens=tokens,
+                credentials=Credentials(tokens, now=clock.now, public_url=public_url, trusted=trusted_proxies),
                 directory=self.directory,
                 limiter=limiter or shared,
                 leases=self.leases,
@@ -82,13 +91,14 @@ class Runtime:
                 stale=lambda: feed.stale,
             ),
             exchanges=exchanges,
-            partner=partner,
+            partner=self.partner,
+            origins=self.directory.origins,
             meter=self.meter,
             ticks=ticks,
             instance=secrets.token_hex(5),
         )
-        # Whatever edits an App, a Plan or a Company announces it, because this module watches every session.
-        self.watched = frozenset(watch.KINDS)
+        self._ticks = ticks
+        self._partners: dict[tuple[str, tuple[int, int]], HttpUpstream] = {}
         self._unsubscribe = feed.subscribe(self._hear)
 
     async def start(self) -> None:
@@ -112,8 +122,19 @@ class Runtime:
             await self.leases.close()
         await self.meter.close()
         self._shared.close()
-        for upstream in self._exchanges.values():
+        for upstream in (*self._exchanges.values(), *self._partners.values()):
             await upstream.close()
+
+    def partner(self, terms: Terms) -> Upstream | None:
+        """The Upstream of a partner Product, made at its first call; None when the Product has no service."""
+        if not terms.upstream:
+            return None
+        key = (terms.upstream, terms.patience)
+        if key not in self._partners:
+            answer, pause = terms.patience
+            patience = Patience(answer=answer, pause=pause)
+            self._partners[key] = HttpUpstream(terms.upstream, ticks=self._ticks, patience=patience)
+        return self._partners[key]
 
     async def forget(self) -> None:
         """Delete what has been kept long enough."""

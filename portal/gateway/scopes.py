@@ -37,6 +37,23 @@ def granted(scopes: Iterable[str]) -> Mapping[str, int]:
     return masks
 
 
+@lru_cache(maxsize=4096)
+def granted_without(scopes: Iterable[str], cut: frozenset[str], kind: str) -> int:
+    """Letters that `scopes` give for `kind` when the scopes in `cut` are taken away, also from wider ones of the same context."""
+    left = 0
+    for scope in scopes:
+        about, mask = letters(scope)
+        if about not in (kind, "*") and kind:
+            continue
+        context = scope.partition("/")[0]
+        for one in cut:
+            away, gone = letters(one)
+            if one == scope or (one.partition("/")[0] == context and away in (kind, "*")):
+                mask &= ~gone
+        left |= mask
+    return left
+
+
 def covers(masks: Mapping[str, int], kind: str, needed: int) -> bool:
     """Whether `masks` hold at least one of the `needed` letters for `kind`; `kind` "" asks for any type at all."""
     if not kind:

@@ -21,12 +21,12 @@ from pathlib import Path
 from portal.gateway.gcra import Rate
 from portal.gateway.protection import Limits, Reading, refusal
 
-MAGIC = b"GOZARLIMITS1"
+MAGIC = b"GOZARLIMITS2"
 HEADER = 4096
-WORKERS = 16
+WORKERS = 64
 WAYS = 8
 BUCKETS = 8192
-_STATE = struct.Struct("=16sqq16H")
+_STATE = struct.Struct("=16sqq64H")
 _TIMES = struct.Struct("=qq")
 _COUNT = struct.Struct("=H")
 _FLOCK = struct.Struct("hhqqi4x")
@@ -186,15 +186,18 @@ class SharedRateLimiter:
         A new key takes an empty row or one whose allowances are full again, which says no more than an empty one; in a bucket full of
         busy keys it takes the row that will be full first.
         """
-        spare, spare_until = bucket, -1
-        for offset in range(bucket, bucket + WAYS * self._row, self._row):
-            name, first, second, *flying = _STATE.unpack_from(self._table, offset)
-            if name == digest:
+        table, row = self._table, self._row
+        for offset in range(bucket, bucket + WAYS * row, row):
+            if table[offset : offset + 16] == digest:
+                _, first, second, *flying = _STATE.unpack_from(table, offset)
                 return offset, max(first, now), max(second, now), sum(flying)
+        spare, spare_until = bucket, -1
+        for offset in range(bucket, bucket + WAYS * row, row):
+            _, first, second, *flying = _STATE.unpack_from(table, offset)
             until = max(first, second, now) if any(flying) else max(first, second)
             if spare_until < 0 or until < spare_until:
                 spare, spare_until = offset, until
-        self._table[spare : spare + self._row] = digest + bytes(self._row - 16)
+        table[spare : spare + row] = digest + bytes(row - 16)
         return spare, now, now, 0
 
     def _fly(self, offset: int, step: int) -> None:

@@ -29,6 +29,11 @@ def bad_request(detail: str) -> Refused:
     return Refused(400, "bad-request", "invalid", "The request cannot be forwarded", detail)
 
 
+def preflight(headers: list[tuple[bytes, bytes]]) -> Refused:
+    """The answer to a CORS preflight: nothing is forwarded, nothing was wrong."""
+    return Refused(204, "preflight", "informational", "Preflight", "", headers=tuple(headers))
+
+
 def not_found(detail: str) -> Refused:
     return Refused(404, "not-found", "not-found", "There is no such thing here", detail)
 
@@ -53,9 +58,13 @@ def headers_too_large(limit: int) -> Refused:
     )
 
 
-def unauthenticated(realm: str, detail: str, *, error: str = "", expired: bool = False) -> Refused:
+def unauthenticated(
+    realm: str, detail: str, *, error: str = "", expired: bool = False, scheme: str = "Bearer"
+) -> Refused:
     """401 with a Bearer challenge (RFC 6750 §3); without credentials the challenge carries no error code."""
-    challenge = f'Bearer realm="{realm}"'
+    challenge = f'{scheme} realm="{realm}"'
+    if scheme == "DPoP":
+        challenge += ', algs="ES256 PS256 Ed25519"'
     if error:
         challenge += f', error="{error}", error_description="{detail}"'
     code = "token-expired" if expired else ("invalid-token" if error else "token-missing")

@@ -15,6 +15,7 @@ from portal.gateway import scopes
 from portal.gateway.access import Access, Terms
 from portal.gateway.admission import Admission
 from portal.gateway.api import Gateway
+from portal.gateway.credentials import Credentials
 from portal.gateway.leases import Leases
 from portal.gateway.metering import ListMeter
 from portal.gateway.protection import MemoryRateLimiter
@@ -33,6 +34,7 @@ class FakeToken:
     scopes: tuple[str, ...]
     tenant: str = "t1"
     epoch: int = 1
+    key_thumbprint: str = ""
 
 
 class FakeTokens:
@@ -73,6 +75,9 @@ class StaticDirectory:
 
     async def find(self, environment: str, client_id: str) -> Access | None:
         return self.known.get((environment, client_id))
+
+    async def origins(self, environment: str) -> frozenset[str]:
+        return frozenset({"https://app.test"})
 
 
 def terms(**changes: Any) -> Terms:
@@ -157,12 +162,15 @@ class Rig:
         self.store = MemoryQuotaStore()
         self.meter = ListMeter()
         self.stale = False
+        self.peer = "192.0.2.7"
         self.partners: dict[str, Upstream] = {}
         self.limiter = MemoryRateLimiter(self.clock)
         self.leases = Leases(self.store, now=self.clock.now, ticks=self.clock)
         self.gateway = Gateway(
             admission=Admission(
-                tokens=self.tokens,
+                credentials=Credentials(
+                    self.tokens, now=self.clock.now, public_url="https://gozar.test", trusted=("10.0.0.0/8",)
+                ),
                 directory=self.directory,
                 limiter=self.limiter,
                 leases=self.leases,
@@ -170,7 +178,8 @@ class Rig:
                 stale=lambda: self.stale,
             ),
             exchanges={"sandbox": InProcessUpstream(app), "production": InProcessUpstream(app)},
-            partner=lambda environment, url: self.partners.get(url),
+            partner=lambda terms: self.partners.get(terms.upstream),
+            origins=self.directory.origins,
             meter=self.meter,
             ticks=self.clock,
             instance="test",
@@ -192,7 +201,7 @@ class Rig:
         sent = list(headers or [])
         if bearer is not None:
             sent.append((b"authorization", b"Bearer " + bearer.encode()))
-        return await drive(self.gateway, method, path, sent, body, query)
+        return await drive(self.gateway, method, path, sent, body, query, self.peer)
 
 
 async def drive(
@@ -202,6 +211,7 @@ async def drive(
     headers: list[tuple[bytes, bytes]],
     body: bytes = b"",
     query: bytes = b"",
+    peer: str = "192.0.2.7",
 ) -> Answer:
     """One request as a server would hand it over; `path` is raw."""
     raw = path.encode() if isinstance(path, str) else path
@@ -216,7 +226,7 @@ async def drive(
         "query_string": query,
         "root_path": "",
         "headers": headers,
-        "client": ("192.0.2.7", 4711),
+        "client": (peer, 4711),
         "server": ("testserver", 80),
     }
     pieces = [body[i : i + 65536] for i in range(0, len(body), 65536)] or [b""]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from typing import Any
+
 import pytest
 
 from portal.apps.models import AccessStatus
 from portal.companies.models import CompanyStatus
 from portal.gateway.api import front
+from portal.gateway.protection import Limits
 from portal.gateway.upstream import InProcessUpstream, Receive, Scope, Send, UpstreamClosed, UpstreamFailed
-from tests.portal.gateway.rig import FakeToken, Rig, access, drive, echo, terms
+from portal.oauth.signatures import b64url
+from tests.factories.oauth import dpop_proof, new_key
+from tests.portal.gateway.rig import NOW, FakeToken, Rig, access, drive, echo, terms
 
 PATIENT = "/sandbox/fhir/R4/Patient/p1"
 
@@ -155,14 +162,118 @@ async def test_a_scope_withdrawn_from_the_app_no_longer_works_in_a_token_issued_
     assert (await rig.call(PATIENT, "DELETE")).status == 403
 
 
-async def test_without_a_subscription_that_brings_the_type_the_call_is_403() -> None:
+async def test_without_any_subscription_the_call_is_403() -> None:
     rig = Rig()
-    rig.directory.known["sandbox", "app-1"] = access(
-        terms(product_scopes=frozenset({"system/Appointment.rs"})),
-    )
+    bare = access()
+    bare.terms = ()
+    rig.directory.known["sandbox", "app-1"] = bare
     answer = await rig.call(PATIENT)
     assert answer.status == 403
     assert answer.json["issue"][0]["details"]["coding"][0]["code"] == "no-subscription"
+
+
+async def test_a_right_that_no_product_brings_counts_on_the_first_subscription() -> None:
+    rig = Rig()
+    rig.directory.known["sandbox", "app-1"] = access(scopes=frozenset({"system/*.cruds"}))
+    rig.tokens.known["good"] = FakeToken("sandbox", "app-1", ("system/*.cruds",))
+    assert (await rig.call("/sandbox/fhir/R4/Medication/m1")).status == 200
+    assert rig.meter.calls[-1].product == "health-record"
+
+
+async def test_a_cut_scope_closes_wider_scopes_of_its_context_too() -> None:
+    rig = Rig()
+    cut = frozenset({"system/Observation.rs"})
+    rig.directory.known["sandbox", "app-1"] = access(scopes=frozenset({"system/*.cruds"}), cut=cut)
+    rig.tokens.known["good"] = FakeToken("sandbox", "app-1", ("system/*.cruds",))
+    refused = await rig.call("/sandbox/fhir/R4/Observation/o1")
+    assert refused.json["issue"][0]["details"]["coding"][0]["code"] == "scope-suspended"
+    assert (await rig.call("/sandbox/fhir/R4/Observation/o1", "DELETE")).status == 200
+    assert (await rig.call(PATIENT)).status == 200
+
+
+async def test_an_app_with_an_allow_list_is_refused_from_elsewhere_and_believes_only_trusted_proxies() -> None:
+    rig = Rig()
+    rig.directory.known["sandbox", "app-1"] = access(networks=("203.0.113.0/24",))
+    assert (await rig.call(PATIENT)).status == 403, "the peer is 192.0.2.7"
+    forged = [(b"x-forwarded-for", b"203.0.113.5")]
+    assert (await rig.call(PATIENT, headers=forged)).status == 403, "the peer is no trusted proxy"
+    rig.peer = "10.1.1.1"
+    assert (await rig.call(PATIENT, headers=forged)).status == 200
+    assert (await rig.call(PATIENT, headers=[(b"x-forwarded-for", b"203.0.113.5, 198.51.100.1")])).status == 403
+    assert (await rig.call(PATIENT, headers=[(b"x-forwarded-for", b"203.0.113.5, 10.9.9.9")])).status == 200
+
+
+async def test_an_app_bound_to_a_certificate_needs_it_from_a_trusted_proxy() -> None:
+    rig = Rig()
+    certificate = b"not really DER"
+    shown = [(b"client-cert", b":" + base64.b64encode(certificate) + b":")]
+    thumbprint = hashlib.sha256(certificate).hexdigest()
+    rig.directory.known["sandbox", "app-1"] = access(certificates=(thumbprint,))
+    assert (await rig.call(PATIENT, headers=shown)).status == 403
+    rig.peer = "10.1.1.1"
+    assert (await rig.call(PATIENT)).status == 403
+    answer = await rig.call(PATIENT, headers=shown)
+    assert answer.status == 200
+    assert "client-cert" not in dict(answer.json["headers"])
+
+
+async def test_a_limit_on_trial_refuses_nothing_and_is_noted() -> None:
+    rig = Rig()
+    rig.directory.known["sandbox", "app-1"] = access(terms(shadow=Limits(2, 1000, 1000)))
+    assert [(await rig.call(PATIENT)).status for _ in range(4)] == [200] * 4
+    assert [call.shadowed for call in rig.meter.calls] == [(), (), ("burst",), ("burst",)]
+
+
+async def test_a_preflight_is_answered_for_registered_origins_only() -> None:
+    rig = Rig()
+    asked = [(b"access-control-request-method", b"GET"), (b"access-control-request-headers", b"authorization")]
+    good = await rig.call(PATIENT, "OPTIONS", bearer=None, headers=[(b"origin", b"https://app.test"), *asked])
+    assert good.status == 204
+    assert good.headers["access-control-allow-origin"] == "https://app.test"
+    assert "Authorization" in good.headers["access-control-allow-headers"]
+    for origin in (b"https://evil.test", b"null", b"https://app.test.evil.test"):
+        bad = await rig.call(PATIENT, "OPTIONS", bearer=None, headers=[(b"origin", origin), *asked])
+        assert bad.status == 403
+        assert "access-control-allow-origin" not in bad.headers
+    assert (await rig.call(PATIENT, "OPTIONS", headers=[(b"origin", b"http://localhost:3000"), *asked])).status == 204
+    discovery = await rig.call("/sandbox/fhir/R4/metadata", bearer=None, headers=[(b"origin", b"https://evil.test")])
+    assert discovery.headers["access-control-allow-origin"] == "*"
+
+
+async def test_answers_and_refusals_can_be_read_by_a_registered_page() -> None:
+    rig = Rig()
+    origin = [(b"origin", b"https://app.test")]
+    for bearer in ("good", "forged"):
+        answer = await rig.call(PATIENT, bearer=bearer, headers=origin)
+        assert answer.headers["access-control-allow-origin"] == "https://app.test"
+        assert "RateLimit" in answer.headers["access-control-expose-headers"]
+        assert answer.headers["vary"] == "Origin"
+
+
+async def test_a_token_bound_to_a_key_needs_a_fresh_proof_of_it() -> None:
+    rig = Rig()
+    key = new_key("ES256")
+    rig.tokens.known["bound"] = FakeToken("sandbox", "app-1", ("system/Patient.r",), key_thumbprint=key.thumbprint())
+    url = f"https://gozar.test{PATIENT}"
+    ath = b64url(hashlib.sha256(b"bound").digest())
+
+    def proof(**changes: Any) -> list[tuple[bytes, bytes]]:
+        made = dpop_proof(key, method="GET", url=changes.pop("url", url), now=NOW, **{"ath": ath, **changes})
+        return [(b"authorization", b"DPoP bound"), (b"dpop", made.encode())]
+
+    good = proof()
+    answer = await rig.call(PATIENT, bearer=None, headers=good)
+    assert answer.status == 200
+    told = dict(answer.json["headers"])
+    assert told["authorization"] == "Bearer bound"
+    assert "dpop" not in told
+    replayed = await rig.call(PATIENT, bearer=None, headers=good)
+    assert replayed.status == 401
+    assert replayed.headers["www-authenticate"].startswith('DPoP realm="sandbox"')
+    assert (await rig.call(PATIENT, bearer="bound")).status == 401, "a bound token is no bearer token"
+    assert (await rig.call(PATIENT, bearer=None, headers=[(b"authorization", b"DPoP good")])).status == 401
+    for wrong in (proof(url=f"{url}x"), proof(ath="x"), proof()[:1]):
+        assert (await rig.call(PATIENT, bearer=None, headers=wrong)).status == 401
 
 
 async def test_the_burst_ends_exactly_at_the_limit_and_says_which_policy_refused() -> None:

@@ -1,0 +1,51 @@
+"""Which web pages may call: those on the origin of a redirect URI registered in the Environment; in the sandbox also on the loopback.
+
+Tokens travel in a field, never in a cookie, so an origin grants nothing by itself; the list keeps pages nobody registered from using a
+token that leaked into them (SMART App Launch 2.2 §2.0.7: CORS for browser-based Apps). Discovery is open to every origin.
+"""
+
+from __future__ import annotations
+
+import re
+
+from portal.gateway.headers import Headers
+from portal.gateway.interactions import METHODS
+
+EXPOSED = b"Location, Content-Location, ETag, Last-Modified, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
+ACCEPTED = b"Accept, Authorization, Content-Type, DPoP, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id"
+_LOOPBACK = re.compile(rb"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?")
+_ORIGIN = re.compile(r"(https?://[^/?#@\\]+)(?:[/?#].*)?")
+
+
+def origin_of(uri: str) -> str:
+    """The origin of a redirect URI, or "" for one that no page has (`com.example.app:/callback`)."""
+    found = _ORIGIN.fullmatch(uri)
+    return found.group(1).lower() if found else ""
+
+
+def allowed(origin: bytes, environment: str, registered: frozenset[str]) -> bool:
+    """Whether pages of `origin` may read answers."""
+    if environment == "sandbox" and _LOOPBACK.fullmatch(origin):
+        return True
+    return origin.decode("latin-1").lower() in registered
+
+
+def fields(origin: bytes, *, public: bool) -> Headers:
+    """Fields of an answer that a page may read."""
+    return [
+        (b"access-control-allow-origin", b"*" if public else origin),
+        (b"access-control-expose-headers", EXPOSED),
+        (b"vary", b"Origin"),
+    ]
+
+
+def preflight(origin: bytes) -> Headers:
+    """Fields of the answer to a preflight from an allowed origin."""
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-allow-methods", ", ".join(METHODS).encode()),
+        (b"access-control-allow-headers", ACCEPTED),
+        (b"access-control-max-age", b"600"),
+        (b"vary", b"Origin"),
+        (b"content-length", b"0"),
+    ]

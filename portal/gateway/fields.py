@@ -1,0 +1,86 @@
+"""The request fields the gateway itself acts on, read in one pass."""
+
+from __future__ import annotations
+
+from portal.gateway.headers import Headers
+
+_REQUEST_ID_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+class Fields:
+    """`length` is -1 when Content-Length is not one whole number; `request_id` is "" unless it is well formed."""
+
+    __slots__ = (
+        "authorization",
+        "certificate",
+        "chunked",
+        "content_type",
+        "dpop",
+        "forwarded_for",
+        "length",
+        "origin",
+        "request_id",
+        "size",
+        "wanted_method",
+    )
+
+    def __init__(self, headers: Headers) -> None:
+        self.authorization: list[bytes] = []
+        self.certificate: list[bytes] = []
+        self.dpop: list[bytes] = []
+        self.forwarded_for: list[bytes] = []
+        self.chunked = False
+        self.content_type = ""
+        self.length = 0
+        self.origin = b""
+        self.request_id = ""
+        self.size = 0
+        self.wanted_method = b""
+        seen_length = False
+        for name, value in headers:
+            self.size += len(name) + len(value) + 4
+            if name not in _READ:
+                continue
+            if name == b"content-length":
+                sound = not seen_length and value.isdigit() and len(value) < 16
+                self.length = int(value) if sound else -1
+                seen_length = True
+            else:
+                self._note(name, value)
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        if name == b"authorization":
+            self.authorization.append(value)
+        elif name == b"x-request-id":
+            if value and len(value) <= 64 and _REQUEST_ID_LETTERS.issuperset(value):
+                self.request_id = value.decode("ascii")
+        elif name == b"content-type":
+            self.content_type = value[:100].decode("latin-1")
+        elif name == b"transfer-encoding":
+            self.chunked = True
+        elif name == b"origin":
+            self.origin = value
+        elif name == b"access-control-request-method":
+            self.wanted_method = value
+        elif name == b"dpop":
+            self.dpop.append(value)
+        elif name == b"x-forwarded-for":
+            self.forwarded_for.append(value)
+        elif name == b"client-cert":
+            self.certificate.append(value)
+
+
+_READ = frozenset(
+    {
+        b"authorization",
+        b"x-request-id",
+        b"content-type",
+        b"content-length",
+        b"transfer-encoding",
+        b"origin",
+        b"access-control-request-method",
+        b"dpop",
+        b"x-forwarded-for",
+        b"client-cert",
+    }
+)

@@ -98,3 +98,8 @@ def jalali_text(day: int) -> str:
     """A date as it is written in Persian, e.g. «۱۵ اسفند ۱۴۰۲»."""
     year, month, of_month = JALALI[day]
     return persian_digits(f"{of_month} {JALALI_MONTHS[month - 1]} {year}")
+
+
+def day_of_month(text: str) -> int:
+    """The first day of a month given as YYYY-MM."""
+    return day_of(date(int(text[:4]), int(text[5:7]), 1))

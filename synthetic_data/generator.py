@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .calendars import MONTH, day_of
 from .fhir.fragments import Resource
 from .fhir.infrastructure import infrastructure
 from .households import Planner
@@ -35,16 +34,15 @@ class Simulation:
 
     def __init__(self, spec: PopulationSpec) -> None:
         self.spec = spec
-        as_of = day_of(spec.as_of)
-        self.planner = Planner(spec.seed, as_of, spec.history_years, as_of + int(spec.evolve_months * MONTH))
-        self.registrar = Registrar(spec)
         self.engine = Engine(spec)
+        self.planner = Planner(spec.seed, self.engine.as_of, spec.history_years, self.engine.until - 1)
+        self.registrar = Registrar(spec, self.engine.window, self.engine.until)
 
     def shards(self, size: int = SHARD) -> Iterator[Shard]:
         """The shards that together hold persons spec.first..spec.size, in order."""
         before = household = 0
         while before < self.spec.size:
-            people = sum(len(members) for members in self.planner.plan(household, size))
+            people = sum(len(house.members) for house in self.planner.plan(household, size))
             skip = max(0, self.spec.first - before)
             keep = min(people, self.spec.size - before) - skip
             if keep > 0:
@@ -54,9 +52,9 @@ class Simulation:
 
     def batches(self, shard: Shard) -> Iterator[Batch]:
         """One batch for each person of a shard."""
-        households = self.registrar.identify(self.planner.plan(shard.household, shard.households))
-        people = [who for members in households for who in members][shard.skip : shard.skip + shard.keep]
-        for who, resources in self.engine.live(people):
+        families = self.registrar.identify(self.planner.plan(shard.household, shard.households))
+        people = [(who, family) for family in families for who in family.people]
+        for who, resources in self.engine.live(people[shard.skip : shard.skip + shard.keep]):
             yield Batch(who.code, resources)
 
 
@@ -68,7 +66,7 @@ def generate(spec: PopulationSpec) -> Iterator[Batch]:
     infrastructure, or from a child to its mother, whose batch always comes earlier. Only one shard of households is
     in memory at a time.
     """
-    yield Batch("infrastructure", list(infrastructure(spec.region)))
+    yield Batch("infrastructure", list(infrastructure(spec)))
     simulation = Simulation(spec)
     for shard in simulation.shards():
         yield from simulation.batches(shard)

@@ -12,11 +12,12 @@ A member's number is `household * SLOTS + slot`; slots: 0 woman, 1 man, 2.. the 
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .calendars import YEAR
+from .calendars import MONTH, YEAR
 from .randomness import Keys, blocks, member_keys, stream_key
 from .world.tables import load
 
@@ -28,6 +29,8 @@ FERTILE_FROM, FERTILE_TO = 15, 49
 ADULT = 18
 CHUNK = 64  # households planned together; the result does not depend on it
 _DRAWS = 60
+PREGNANCY = 300  # days: nobody is pregnant for longer
+_HORIZON = int(121 * MONTH) + PREGNANCY  # births are planned so far ahead, whatever part of them comes to pass
 _STREAM = stream_key("household")
 _COUPLE_SHIFT = 0.055  # how far the man's place in his pyramid is ahead of the woman's: about four years
 _COUPLE_SPREAD = 0.06
@@ -45,7 +48,14 @@ class Member:
     death: int  # 0 when alive on as_of
     mother: int
     married: bool
-    position: float  # where the birth lies in the mother's year, used by the pregnancy
+    spared: int = 0  # a woman does not die before this day: her last planned child has been born
+
+
+class Household(NamedTuple):
+    """The members that exist, in slot order, and the children who will be born after the end: pregnancies under way."""
+
+    members: list[Member]
+    expected: list[Member]
 
 
 @cache
@@ -144,8 +154,8 @@ class Planner:
         people = 2 / (1 - float(_single_years()[0][:ADULT].sum() + _single_years()[1][:ADULT].sum()))
         self.death_share = min(0.95, _deaths()[2] * history_years * people)
 
-    def plan(self, first: int, count: int = CHUNK) -> list[list[Member]]:
-        """The members of households first..first+count, each list in slot order."""
+    def plan(self, first: int, count: int = CHUNK) -> list[Household]:
+        """Households first..first+count."""
         households = np.arange(first, first + count, dtype=np.uint64)
         drawn = blocks(member_keys(self.seed, households * np.uint64(SLOTS)), _STREAM, 0, _DRAWS)
         women, men = self._adults(drawn)
@@ -161,44 +171,48 @@ class Planner:
             found.append(self.as_of - (np.interp(uniform, cumulative, ages) * YEAR).astype(np.int64) - 1)
         return found[0], found[1]  # type: ignore[return-value]
 
-    def _children(self, drawn: Floats, women: NDArray[np.generic]) -> list[list[tuple[int, int, float]]]:
-        """For each woman, (slot, birth day, position) of her children under 18 on as_of or born until the end."""
+    def _children(self, drawn: Floats, women: NDArray[np.generic]) -> list[list[tuple[int, int]]]:
+        """For each woman, (slot, birth day) of her children under 18 on as_of or born later."""
         ages = np.arange(FERTILE_FROM, FERTILE_TO + 1)
         position = drawn[:, 2:3] * 0.9 + 0.1 * drawn[:, 24:59]
         birth = women[:, None].astype(np.float64) + (ages[None, :] + position) * YEAR
         age_now = np.floor((self.as_of - birth) / YEAR)
         scale = _child_scale()[np.clip(age_now, 0, ADULT - 1).astype(np.int64)]
-        chance = np.where((age_now < ADULT) & (birth <= self.until), fertility()[None, :] * scale, 0.0)
+        chance = np.where((age_now < ADULT) & (birth <= self.as_of + _HORIZON), fertility()[None, :] * scale, 0.0)
         hits = np.argwhere(_spread(drawn[:, 3], len(ages)) < chance)
-        found: list[list[tuple[int, int, float]]] = [[] for _ in range(len(drawn))]
+        found: list[list[tuple[int, int]]] = [[] for _ in range(len(drawn))]
         for row, column in hits.tolist():
-            found[row].append((FIRST_CHILD + column, int(birth[row, column]), float(position[row, column])))
+            found[row].append((FIRST_CHILD + column, int(birth[row, column])))
         return found
 
-    def _household(
-        self, number: int, drawn: Floats, woman: int, man: int, born: list[tuple[int, int, float]]
-    ) -> list[Member]:
+    def _household(self, number: int, drawn: Floats, woman: int, man: int, born: list[tuple[int, int]]) -> Household:
         base = number * SLOTS
         age = (self.as_of - woman) / YEAR
         gap = (woman - man) / YEAR
         settled = min(0.88, max(0.0, (age - 18) / 10)) if age < 70 else 0.5
-        married = -10 < gap < 20 and (bool(born) or float(drawn[4]) < settled)
+        parent = any(birth <= self.as_of + PREGNANCY for _, birth in born)
+        married = -10 < gap < 20 and (parent or float(drawn[4]) < settled)
         members = [
-            Member(base, number, WOMAN, True, woman, 0, -1, married, 0.0),
-            Member(base + MAN, number, MAN, False, man, 0, -1, married, 0.0),
+            Member(base, number, WOMAN, True, woman, 0, -1, married, max((birth for _, birth in born), default=0) + 42),
+            Member(base + MAN, number, MAN, False, man, 0, -1, married),
         ]
-        for slot, birth, position in born:
+        expected = []
+        for slot, birth in born:
             female = float(drawn[5 + (slot - FIRST_CHILD) % 17]) >= 1.05 / 2.05
-            members.append(Member(base + slot, number, slot, female, birth, 0, base, False, position))
+            child = Member(base + slot, number, slot, female, birth, 0, base, False)
+            if birth <= self.until:
+                members.append(child)
+            elif birth <= self.until + PREGNANCY:
+                expected.append(child)
         if float(drawn[22]) < self.death_share:
             members.append(self._deceased(number, float(drawn[23]), float(drawn[22]) / self.death_share))
-        return members
+        return Household(members, expected)
 
     def _deceased(self, number: int, age_draw: float, when: float) -> Member:
         female, age = _age_at_death(age_draw)
         death = self.as_of - 1 - int(when * (self.history_days - 2))
         birth = death - int((age + (age_draw * 7919) % 1) * YEAR)
-        return Member(number * SLOTS + DECEASED, number, DECEASED, female, birth, death, -1, age >= 25, 0.0)
+        return Member(number * SLOTS + DECEASED, number, DECEASED, female, birth, death, -1, age >= 25)
 
 
 def _spread(uniform: Floats, count: int) -> Floats:

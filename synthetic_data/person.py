@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .calendars import date_of
-from .households import MAN, SLOTS, Member
+from .calendars import date_of, persian_digits
+from .households import DECEASED, SLOTS, WOMAN, Household, Member
 from .population import PopulationSpec
-from .randomness import member_keys, stream_key, uniforms
+from .randomness import blocks, member_keys, stream_key, uniforms
 from .world.identifiers import NationalCodes, landline, mobile, postal_code
 from .world.names import Name, cohort_of, family_names, given_names, streets
 from .world.payers import Payer, payer_draw
@@ -17,27 +17,16 @@ from .world.places import City, cities_of
 from .world.providers import CityNetwork, network_of
 from .world.tables import Weighted
 
-_HOME = (
-    "city",
-    "rural",
-    "street",
-    "alley",
-    "postal",
-    "landline",
-    "payer",
-    "family.man",
-    "family.woman",
-    "moved",
-    "doctor",
-)
-_SELF = ("given", "mobile", "payer.own", "blood", "language", "family.deceased")
+_HOME = ("city", "rural", "street", "alley", "postal", "landline", "doctor", "payer", "family.man", "family.woman")
+_SELF = ("given", "mobile", "payer.own", "language", "family.deceased")
+_MOVES, _INSURERS = stream_key("home.moves"), stream_key("self.insurers")
 _HOME_KEYS = np.array([stream_key(f"home.{name}") for name in _HOME], dtype=np.uint64)
 _SELF_KEYS = np.array([stream_key(f"self.{name}") for name in _SELF], dtype=np.uint64)
 _LETTERS = "bcdfghjkmnpqrstvwxyz"
 
 
 class Home(NamedTuple):
-    """Where a household lives, and how it is insured."""
+    """Where a household lives from `since` on (a day number; 0: from the beginning)."""
 
     city: City
     network: CityNetwork
@@ -45,9 +34,8 @@ class Home(NamedTuple):
     line: str
     postal: str
     phone: str
-    payer: Payer
     doctor: float  # which of several practitioners the household goes to
-    moved: float  # decides whether and when the household moved here
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +44,17 @@ class Identity:
 
     member: Member
     code: str
-    home: Home
+    homes: tuple[Home, ...]
     given: Name
     family: Name
     national_code: str
     mobile: str
-    payer: Payer
+    payers: tuple[tuple[int, Payer], ...]  # (since, payer), earliest first
+
+    @property
+    def home(self) -> Home:
+        """The first home; later ones are in the same province."""
+        return self.homes[0]
 
     @property
     def female(self) -> bool:
@@ -79,65 +72,105 @@ def population_tag(seed: int) -> str:
     return tag
 
 
-class Registrar:
-    """Gives planned members their identities."""
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The people of a household who exist, and the children its woman expects when the population ends."""
 
-    def __init__(self, spec: PopulationSpec) -> None:
+    people: list[Identity]
+    expected: list[Member]
+
+
+class Registrar:
+    """Gives planned members their identities. `window` and `until` bound moves and changes of insurer."""
+
+    def __init__(self, spec: PopulationSpec, window: int, until: int) -> None:
         self._seed = spec.seed
         self._cities: Weighted[City] = cities_of(spec.region)
         self._codes = NationalCodes(spec.seed, spec.identifiers)
         self._coined = spec.surnames == "coined"
         self._tag = population_tag(spec.seed)
+        self._window, self._until = window, until
+        self._years = int((until - window) // 365.25) + 1
 
     def code_of(self, number: int) -> str:
         """The Patient id of a member number."""
         return f"{self._tag}-{number:x}"
 
-    def identify(self, households: list[list[Member]]) -> list[list[Identity]]:
+    def identify(self, households: list[Household]) -> list[Family]:
         """Identities of whole households, in order."""
-        firsts = np.array([members[0].household * SLOTS for members in households], dtype=np.uint64)
-        everyone = np.array([m.number for members in households for m in members], dtype=np.uint64)
-        homes = uniforms(member_keys(self._seed, firsts), _HOME_KEYS).tolist()
-        selves = iter(uniforms(member_keys(self._seed, everyone), _SELF_KEYS).tolist())
+        firsts = np.array([house.members[0].household * SLOTS for house in households], dtype=np.uint64)
+        everyone = np.array([m.number for house in households for m in house.members], dtype=np.uint64)
+        keys = member_keys(self._seed, firsts)
+        homes = uniforms(keys, _HOME_KEYS).tolist()
+        moves = blocks(keys, _MOVES, 0, 6 * self._years).tolist()
+        own_keys = member_keys(self._seed, everyone)
+        selves = iter(uniforms(own_keys, _SELF_KEYS).tolist())
+        insurers = iter(blocks(own_keys, _INSURERS, 0, 3 * self._years).tolist())
         return [
-            self._household(members, drawn, [next(selves) for _ in members])
-            for members, drawn in zip(households, homes, strict=True)
+            Family(
+                self._household(house.members, home, moved, [(next(selves), next(insurers)) for _ in house.members]),
+                house.expected,
+            )
+            for house, home, moved in zip(households, homes, moves, strict=True)
         ]
 
-    def _home(self, drawn: list[float]) -> Home:
-        city = self._cities.pick(drawn[0])
-        rural = drawn[1] >= city.province.urban_share
-        street = streets()[int(drawn[2] * len(streets()))]
+    def _home(self, city: City, rural: bool, drawn: list[float], since: int) -> Home:
+        """A home from five draws."""
+        street = streets()[int(drawn[0] * len(streets()))]
         if rural:
-            line = f"روستای {street}آباد، خیابان اصلی، پلاک {1 + int(drawn[3] * 60)}"
+            line = f"روستای {street}آباد، خیابان اصلی، پلاک {1 + int(drawn[1] * 60)}"
         else:
-            line = f"خیابان {street}، کوچهٔ {1 + int(drawn[3] * 40)}، پلاک {1 + int(drawn[3] * 7919) % 120}"
-        payer = payer_draw(rural).pick(drawn[6])
+            line = f"خیابان {street}، کوچهٔ {1 + int(drawn[1] * 40)}، پلاک {1 + int(drawn[1] * 7919) % 120}"
+        line = persian_digits(line)
         return Home(
-            city,
-            network_of(city.number),
-            rural,
-            line,
-            postal_code(drawn[4]),
-            landline(drawn[5]),
-            payer,
-            drawn[10],
-            drawn[9],
+            city, network_of(city.number), rural, line, postal_code(drawn[2]), landline(drawn[3]), drawn[4], since
         )
 
-    def _household(self, members: list[Member], drawn: list[float], selves: list[list[float]]) -> list[Identity]:
-        home = self._home(drawn)
-        surnames = family_names(home.city.province.code, self._coined)
-        of_man, of_woman = surnames.pick(drawn[7]), surnames.pick(drawn[8])
+    def _homes(self, drawn: list[float], moves: list[float]) -> tuple[Home, ...]:
+        """The first home, and where the household moved within its province: 3% do so in a year (general knowledge)."""
+        city = self._cities.pick(drawn[0])
+        rural = drawn[1] >= city.province.urban_share
+        homes = [self._home(city, rural, drawn[2:7], 0)]
+        cities = cities_of((city.province.code,))
+        for year in range(self._years):
+            chance, when, *rest = moves[6 * year : 6 * year + 6]
+            day = self._window + int((year + when) * 365.25)
+            if chance < 0.03 and day < self._until:
+                homes.append(self._home(cities.pick(chance / 0.03), rural, [*rest, chance / 0.03], day))
+        return tuple(homes)
+
+    def _payers(self, rural: bool, first: Payer, drawn: list[float]) -> tuple[tuple[int, Payer], ...]:
+        """The insurers over the years: one person in twenty-five changes in a year (general knowledge)."""
+        made = [(0, first)]
+        for year in range(self._years):
+            chance, when, which = drawn[3 * year : 3 * year + 3]
+            day = self._window + int((year + when) * 365.25)
+            changed = payer_draw(rural).pick(which)
+            if chance < 0.04 and day < self._until and changed != made[-1][1]:
+                made.append((day, changed))
+        return tuple(made)
+
+    def _household(
+        self,
+        members: list[Member],
+        drawn: list[float],
+        moves: list[float],
+        selves: list[tuple[list[float], list[float]]],
+    ) -> list[Identity]:
+        homes = self._homes(drawn, moves)
+        province, rural = homes[0].city.province.code, homes[0].rural
+        surnames = family_names(province, self._coined)
+        together = payer_draw(rural).pick(drawn[7])
+        of_man, of_woman = surnames.pick(drawn[8]), surnames.pick(drawn[9])
         made = []
-        for member, own in zip(members, selves, strict=True):
-            family = of_woman if member.slot == 0 else of_man if member.slot < MAN + 36 else surnames.pick(own[5])
+        for member, (own, insurers) in zip(members, selves, strict=True):
+            family = of_woman if member.slot == WOMAN else surnames.pick(own[4]) if member.slot == DECEASED else of_man
             cohort = cohort_of(date_of(member.birth).year)
-            given = given_names(member.female, cohort, home.city.province.code).pick(own[0])
-            # One adult in ten is insured apart from the household's head (general knowledge).
-            payer = payer_draw(home.rural).pick(own[2] * 10) if own[2] < 0.1 and member.slot < 2 else home.payer
+            given = given_names(member.female, cohort, province).pick(own[0])
+            # One adult in ten is insured apart from the rest of the household (general knowledge).
+            payer = payer_draw(rural).pick(own[2] * 10) if own[2] < 0.1 and member.slot < 2 else together
             made.append(Identity(
-                member, self.code_of(member.number), home, given, family,
-                self._codes.mint(member.number), mobile(own[1]), payer,
+                member, self.code_of(member.number), homes, given, family,
+                self._codes.mint(member.number), mobile(own[1]), self._payers(rural, payer, insurers),
             ))  # fmt: skip
         return made

@@ -19,7 +19,7 @@ _NAMES = {
     "age": f"((day - run.life.birth) / {YEAR})",
     "female": "run.life.female",
     "male": "(not run.life.female)",
-    "rural": "run.life.who.home.rural",
+    "rural": "run.life.home.rural",
     "insured": "run.life.insured",
     "pregnant": "('pregnant' in run.life.flags)",
     "child": f"(day - run.life.birth < {18 * YEAR})",

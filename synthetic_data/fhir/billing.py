@@ -1,12 +1,16 @@
 """Claim and ExplanationOfBenefit: what a visit cost and who paid. http://hl7.org/fhir/R4/claim.html"""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from ..calendars import ISO
 from ..life.record import Life, Visit
 from . import concepts
 from .fragments import INTEGERS, META, concept, encode, reference, v3
 from .infrastructure import payer_id
+
+if TYPE_CHECKING:
+    from ..life.coverage import Period
 
 _PRICE = b',"currency":"IRR"}'
 _TYPE = {
@@ -42,9 +46,9 @@ def _between(payer: str, facility: str, inpatient: bool) -> bytes:
     ))  # fmt: skip
 
 
-def write_claim(life: Life, visit: Visit, coverage: bytes) -> None:
+def write_claim(life: Life, visit: Visit, period: "Period") -> None:
     """Write the claim of a visit that has ended, and the insurer's settlement of it."""
-    payer = life.who.payer
+    payer = period.payer
     inpatient = visit.setting.inpatient
     total = sum(price for _, price in visit.lines)
     share = max(payer.pays, 0.9) if inpatient else payer.pays
@@ -55,7 +59,7 @@ def write_claim(life: Life, visit: Visit, coverage: bytes) -> None:
     amount = str(total).encode()
     id_ = visit.id + b"-c"
     items = [b'{"sequence":' + INTEGERS[i] + piece for i, (piece, _) in enumerate(visit.lines, 1)]
-    insurance = b'"coverage":{"reference":"Coverage/' + coverage + b'"}}],'
+    insurance = b'"coverage":{"reference":"Coverage/' + period.id + b'"}}],'
     encounter = b',"encounter":[{"reference":"Encounter/' + visit.id + b'"}]}'
     claim = (
         b'{"resourceType":"Claim","id":"', id_, *common, b'"priority":', _PRIORITY,

@@ -74,6 +74,8 @@ def write_encounter(life: Life, visit: Visit, minutes: int, died: bool) -> None:
         _place(visit.physician, code == "teleconsultation"),
         b',"period":{"start":"', visit.start, b'","end":"', ISO[visit.end], CLOCK[visit.end][end_minute], b'"}',
     ]  # fmt: skip
+    if visit.reasons:
+        parts += (b',"reasonCode":[', b",".join([concepts.diagnosis(code) for code in visit.reasons]), b"]")
     if visit.diagnoses:
         listed = b'"}},{"condition":{"reference":"Condition/'.join(visit.diagnoses)
         parts += (b',"diagnosis":[{"condition":{"reference":"Condition/', listed, b'"}}]')

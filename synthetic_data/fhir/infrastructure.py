@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ..calendars import ISO
+from ..calendars import ISO, day_of
+from ..population import PopulationSpec
 from ..world.names import Name
 from ..world.payers import Payer, payers
 from ..world.places import Province, provinces
 from ..world.providers import KINDS, Facility, Practitioner, network
 from . import systems
 from .fragments import Resource, coding, concept, reference, resource, v3
-
-SUPPLY_AGENCY = "o-operator"
+from .scheduling import schedules
 
 
 def human_name(given: Name, family: Name, prefix: str | None = None) -> list[dict[str, Any]]:
@@ -100,14 +100,16 @@ def _payer(payer: Payer) -> Resource:
     })  # fmt: skip
 
 
-def infrastructure(codes: tuple[str, ...]) -> Iterator[Resource]:
-    """Insurers, then the network of these provinces (all when empty), province by province."""
+def infrastructure(spec: PopulationSpec) -> Iterator[Resource]:
+    """Insurers, then the network of the population's provinces, then its booking lists and free slots."""
+    codes = spec.region
     for payer in payers():
         if payer.code != "NONE":
             yield _payer(payer)
     for province in provinces():
         if not codes or province.code in codes:
             yield from _province(province)
+    yield from schedules(codes, day_of(spec.as_of))
 
 
 def _province(province: Province) -> Iterator[Resource]:

@@ -108,7 +108,7 @@ def write_dispense(
     """Write what the pharmacy handed over."""
     life = run.life
     text, id_ = run.new_id()
-    pharmacy = life.who.home.network.facilities["pharmacy"]
+    pharmacy = life.home.network.facilities["pharmacy"]
     parts = (
         DISPENSE, id_, _dispense_middle(drug.key, substituted), life.subject, _pharmacy(pharmacy.id),
         b'"context":{"reference":"Encounter/', visit.id,

@@ -88,6 +88,11 @@ def vital(code: str, display: str, fa: str, kind: bytes = VITAL) -> bytes:
     return head(kind, encode(concept([coding(systems.LOINC, code, display)], fa)))
 
 
+def concept_value(code: str, display: str, fa: str) -> bytes:
+    """A valueCodeableConcept of a LOINC answer."""
+    return b'"valueCodeableConcept":' + encode(concept([coding(systems.LOINC, code, display)], fa))
+
+
 def component(code: str, display: str, fa: str) -> bytes:
     """A component up to its number."""
     return b'{"code":' + encode(concept([coding(systems.LOINC, code, display)], fa)) + b',"valueQuantity":{"value":'

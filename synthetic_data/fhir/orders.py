@@ -93,7 +93,7 @@ def write_imaging_report(
     """Write a radiologist's report with its conclusion in Persian."""
     name, id_ = run.new_id()
     moment = ISO[day] + CLOCK[day][minute]
-    facility = run.life.who.home.network.facilities["imaging"]
+    facility = run.life.home.network.facilities["imaging"]
     parts = (
         b'{"resourceType":"DiagnosticReport","id":"', id_, _report_middle(code, True), visit.context,
         b'"basedOn":[{"reference":"ServiceRequest/', order, b'"}],"effectiveDateTime":"', moment, b'","issued":"', moment,

@@ -9,6 +9,7 @@ from ..fhir import concepts
 from ..fhir import observations as o
 from ..fhir.billing import line, write_claim
 from ..fhir.conditions import problem_of, write_allergy
+from ..fhir.documents import write_document
 from ..fhir.encounters import attending, write_encounter
 from ..fhir.medications import write_dispense, write_request
 from ..fhir.orders import (
@@ -19,9 +20,12 @@ from ..fhir.orders import (
     write_report,
     write_specimen,
 )
+from ..fhir.people import write_provenance
+from ..fhir.scheduling import write_booking
 from ..fhir.systems import SERVICE
 from ..world.providers import Practitioner
 from . import vitals
+from .background import first_contact
 from .growth import size
 from .laboratory import samplers
 from .latent import variables
@@ -47,16 +51,17 @@ _VISIT_LINES = {
     for code, setting in SETTINGS.items()
 }
 _SAMPLERS = samplers()
+_BOOKED = frozenset(("clinic", "hospital_clinic", "teleconsultation"))
 _ALWAYS_OPEN = frozenset(("emergency", "admission"))
 _BOUND = {v.name: (v.index, v.treat_to, v.low, v.high) for v in variables().values()}
 
 
 def physician_for(life: Life, specialty: str, draw: float) -> Practitioner:
     """A practitioner of the household's city, or of the provincial capital for the rarer specialties."""
-    found = life.who.home.network.practitioners[specialty]
+    found = life.home.network.practitioners[specialty]
     if len(found) == 1:
         return found[0]
-    return found[int((life.who.home.doctor if specialty == "general_practice" else draw) * len(found))]
+    return found[int((life.home.doctor if specialty == "general_practice" else draw) * len(found))]
 
 
 def open_visit(run: Run, day: int, code: str, specialty: str) -> Visit | None:
@@ -72,6 +77,8 @@ def open_visit(run: Run, day: int, code: str, specialty: str) -> Visit | None:
     minute = int(draw * 1380) if code in _ALWAYS_OPEN else 480 + 10 * int(draw * 66)
     life.visit = visit = Visit(run, setting, physician_for(life, specialty, draw), day, minute)
     visit.lines.append((_VISIT_LINES[code], setting.price))
+    if not life.known:
+        first_contact(life, visit)
     if setting.physical:
         vitals.routine(run, visit)
     return visit
@@ -102,13 +109,22 @@ def close_visit(life: Life) -> None:
     low, high = visit.setting.minutes
     died = life.death == visit.end and visit.setting.code in _ALWAYS_OPEN
     write_encounter(life, visit, low + (visit.minute * 7 + visit.day) % (high - low), died)
-    if life.insured:
-        write_claim(life, visit, life.coverage_on(visit.day))
+    if visit.setting.code in _BOOKED and visit.run.u() < 0.4:
+        write_booking(life, visit.text, visit.physician, visit.day, visit.minute, b"fulfilled")
+    if visit.words and (visit.setting.inpatient or visit.run.u() < 0.6):
+        write_document(life, visit, " ".join(visit.words))
+        write_provenance(life, visit, b"DocumentReference/" + visit.id + b"-d")
+    period = life.coverage_on(visit.day)
+    if period is not None:
+        write_claim(life, visit, period)
 
 
 def diagnose(run: Run, day: int, code: str, lasts: int = 0) -> None:
     """Add a diagnosis, for `lasts` days or, when 0, until it is resolved. A known one is not made twice."""
     life = run.life
+    if code[0] == "Z":
+        reason(run, code)
+        return
     problem = problem_of(life, code)
     visit = life.visit
     if problem is None or lasts:
@@ -121,6 +137,13 @@ def diagnose(run: Run, day: int, code: str, lasts: int = 0) -> None:
     if visit is not None and problem.id not in visit.diagnoses:
         visit.diagnoses.append(problem.id)
     run.memory["reason"] = problem
+
+
+def reason(run: Run, code: str) -> None:
+    """Why a visit takes place when nobody is ill: a reason of the encounter, not a diagnosis."""
+    visit = run.life.visit
+    if visit is not None and code not in visit.reasons:
+        visit.reasons.append(code)
 
 
 def resolve(run: Run, day: int, code: str) -> None:
@@ -144,7 +167,7 @@ def order(run: Run, day: int, key: str) -> None:
     panel = panels()[key]
     code = concepts.panel(key)
     request = write_order(run, visit, code, False)
-    facility = run.life.who.home.network.facilities["hospital" if visit.setting.code in _ALWAYS_OPEN else "laboratory"]
+    facility = run.life.home.network.facilities["hospital" if visit.setting.code in _ALWAYS_OPEN else "laboratory"]
     urgent = visit.setting.code in _ALWAYS_OPEN
     draw = run.u()
     taken, minute = (

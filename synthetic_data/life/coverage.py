@@ -23,15 +23,18 @@ _CHILD = encode(concept([v3("subscriber-relationship", "child", "Child")], "تب
 
 
 def cover(life: Life) -> None:
-    """Decide and write the coverage periods: one policy a year is life's rule, so each runs from the first day of the history."""
-    if not life.insured:
-        return
-    start = max(life.birth, life.window)
-    period = Period(f"{life.who.code}-cov1", life.who.payer, start, FOREVER)
-    life.coverages.append(period)
+    """Write the coverage periods from the beginning of the history, or from birth, on."""
+    first = max(life.birth, life.window)
+    spans = life.who.payers
     child = life.window - life.birth < 18 * YEAR
-    for made in life.coverages:
-        _write(life, made, child)
+    for number, (since, payer) in enumerate(spans):
+        end = spans[number + 1][0] - 1 if number + 1 < len(spans) else FOREVER
+        start = max(since, first)
+        if payer.code != "NONE" and start <= min(end, life.death):
+            period = Period(f"{life.who.code}-cov{number + 1}", payer, start, end)
+            life.coverages.append(period)
+            _write(life, period, child)
+    life.insured = bool(life.coverages)
 
 
 def _write(life: Life, period: Period, child: bool) -> None:

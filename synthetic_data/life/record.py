@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..calendars import CLOCK, ISO
 from ..fhir.fragments import INTEGERS, Resource
-from ..person import Identity
+from ..person import Family, Home, Identity
 from ..randomness import Draw
 
 if TYPE_CHECKING:
@@ -27,14 +27,15 @@ class Life:
     """
 
     __slots__ = (
-        "admitted", "agenda", "allergies", "birth", "coverages", "death", "drift", "engine", "female", "flags", "insured", "key",
-        "open_conditions", "out", "patient", "phase", "pid", "runs", "size_z", "state", "subject", "until", "visit", "who",
-        "window",
+        "admitted", "agenda", "allergies", "birth", "coverages", "death", "drift", "engine", "family", "female", "flags", "home",
+        "insured", "key", "known", "open_conditions", "out", "patient", "phase", "pid", "runs", "size_z", "state", "subject",
+        "until", "visit", "who", "window",
     )  # fmt: skip
 
-    def __init__(self, who: Identity, key: int, engine: "Engine") -> None:
+    def __init__(self, who: Identity, family: Family, key: int, engine: "Engine") -> None:
         member = who.member
-        self.who = who
+        self.who, self.family = who, family
+        self.home: Home = who.homes[0]
         self.female: bool = member.female
         self.birth: int = member.birth
         self.death: int = member.death or FOREVER
@@ -46,13 +47,14 @@ class Life:
         self.out: list[Resource] = []
         self.agenda: list[Event] = []
         self.visit: Visit | None = None
+        self.known = False  # whether the care network has met this person within the history
         self.admitted = 0  # the day until which the person lies in hospital
         self.flags: set[str] = set()
         self.allergies: dict[str, str] = {}
         self.runs: dict[str, Run] = {}
         self.open_conditions: list[Problem] = []
         self.coverages: list[Period] = []
-        self.insured: bool = who.payer.code != "NONE"
+        self.insured = False  # on the day being lived
         self.state: list[float] = []
         self.drift: list[float] = []
         self.phase = 0  # the person's place in the lattice of follow-up days
@@ -67,12 +69,12 @@ class Life:
         """Begin a story that another one triggers; nothing happens when it runs already or is not part of the population."""
         self.engine.begin(self, story, day)
 
-    def coverage_on(self, day: int) -> bytes:
-        """The id of the Coverage in force on a day."""
+    def coverage_on(self, day: int) -> "Period | None":
+        """The insurance in force on a day."""
         for period in self.coverages:
-            if day <= period.end:
-                return period.id
-        return self.coverages[-1].id
+            if period.start <= day <= period.end:
+                return period
+        return None
 
     def level(self, index: int, day: int) -> float:
         """A latent variable on a day."""
@@ -106,7 +108,7 @@ class Visit:
     """An encounter while it is open: one day in a clinic, or a stay in hospital."""
 
     __slots__ = (
-        "context", "day", "diagnoses", "end", "id", "lines", "minute", "physician", "run", "rx", "setting", "start", "text",
+        "context", "day", "diagnoses", "end", "id", "lines", "minute", "physician", "reasons", "run", "rx", "setting", "start", "text",
         "words",
     )  # fmt: skip
 
@@ -120,6 +122,7 @@ class Visit:
         self.diagnoses: list[bytes] = []
         self.lines: list[tuple[bytes, int]] = []
         self.rx = 0
+        self.reasons: list[str] = []
         self.words: list[str] = []
 
 

@@ -13,10 +13,11 @@ from ..calendars import JALALI, MONTH, YEAR, day_of
 from ..conditions.program import Death, Onset, Story, schedule
 from ..conditions.registry import select
 from ..fhir.conditions import write_conditions
+from ..fhir.family import related_people
 from ..fhir.fragments import Resource
 from ..fhir.patient import patient
 from ..households import mortality
-from ..person import Identity
+from ..person import Family, Home, Identity
 from ..population import PopulationSpec
 from ..randomness import (
     NORMAL,
@@ -32,7 +33,10 @@ from ..randomness import (
 )
 from . import latent
 from .care import close_visit
+from .childhood import plan_childhood
 from .coverage import cover
+from .modules import module_run
+from .pregnancy import plan_birth, plan_pregnancies
 from .record import FOREVER, Life, Run
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -54,8 +58,8 @@ class Engine:
         self._years = int((self.until - self.window) // 365.25) + 1
         self.fatal = [story for story in self.stories.values() if story.death is not None]
 
-    def live(self, people: list[Identity]) -> Iterator[tuple[Identity, list[Resource]]]:
-        """The resources of each person, in order."""
+    def live(self, people: list[tuple[Identity, Family]]) -> Iterator[tuple[Identity, list[Resource]]]:
+        """The resources of each person, in order; the family is what they may be related to."""
         for life in self._prepare(people):
             yield life.who, self._run(life)
 
@@ -68,15 +72,15 @@ class Engine:
         life.runs[name] = run
         schedule(run, day, story.states[0])
 
-    def _prepare(self, people: list[Identity]) -> list[Life]:
-        numbers = np.array([who.member.number for who in people], dtype=np.uint64)
+    def _prepare(self, people: list[tuple[Identity, Family]]) -> list[Life]:
+        numbers = np.array([who.member.number for who, _ in people], dtype=np.uint64)
         keys = member_keys(self.spec.seed, numbers)
         own = uniforms(keys, _PERSON)
-        births = np.array([who.member.birth for who in people], dtype=np.float64)
-        female = np.array([who.member.female for who in people])
+        births = np.array([who.member.birth for who, _ in people], dtype=np.float64)
+        female = np.array([who.member.female for who, _ in people])
         shared = latent.factors(keys)
         state, drift = latent.start(keys, shared, female, births, self.window)
-        lives = [Life(who, key, self) for who, key in zip(people, keys.tolist(), strict=True)]
+        lives = [Life(who, family, key, self) for (who, family), key in zip(people, keys.tolist(), strict=True)]
         columns = zip(lives, state.tolist(), drift.tolist(), own.tolist(), strict=True)
         for life, levels, slopes, (phase, size, dying, _) in columns:
             life.state, life.drift = levels, slopes
@@ -96,7 +100,7 @@ class Engine:
         if life.death == FOREVER and self.until > self.as_of + 1:
             age = (self.as_of - life.birth) / YEAR
             day = self.as_of + 1 + int(-log(1 - draw) / mortality(life.female, int(max(0.0, age))) * YEAR)
-            if day < self.until:
+            if day < self.until and day > life.who.member.spared:
                 life.death = day
 
     def _end(self, life: Life, draw: float) -> None:
@@ -183,6 +187,10 @@ class Engine:
     def _run(self, life: Life) -> list[Resource]:
         """One life, from the first event on the agenda to the last before death or the end."""
         cover(life)
+        plan_birth(life)
+        plan_childhood(life)
+        plan_pregnancies(life)
+        _plan_moves(life)
         agenda = life.agenda
         last = min(life.death, self.until - 1)
         today = -1
@@ -200,7 +208,9 @@ class Engine:
             enter(run, day)
         close_visit(life)
         write_conditions(life)
-        return [patient(life.who, life.death if life.death < self.until else 0, None), *life.out]
+        death = life.death if life.death < self.until else 0
+        relatives = related_people(life.who, life.family)
+        return [patient(life.who, life.family, death, self.until), *relatives, *life.out]
 
 
 class _Group:
@@ -212,8 +222,22 @@ class _Group:
         self, lives: list[Life], keys: Keys, births: Floats, female: NDArray[np.bool_], shared: Floats
     ) -> None:
         self.lives, self.keys, self.births, self.female, self.shared = lives, keys, births, female, shared
-        self.rural = np.array([life.who.home.rural for life in lives])
-        self.thalassaemia = np.array([life.who.home.city.province.thalassaemia for life in lives])
+        self.rural = np.array([life.home.rural for life in lives])
+        self.thalassaemia = np.array([life.home.city.province.thalassaemia for life in lives])
+
+
+def _plan_moves(life: Life) -> None:
+    """From the day of a move on, care is sought in the new city; from the day of a change of insurer, the new one pays."""
+    run = module_run(life, "background")
+    for home in life.who.homes[1:]:
+        life.push(home.since, run, _move_to(home))
+
+
+def _move_to(home: Home) -> Callable[[Run, int], None]:
+    def move(run: Run, day: int) -> None:
+        run.life.home = home
+
+    return move
 
 
 def _local(onset: Onset, group: _Group) -> Floats:

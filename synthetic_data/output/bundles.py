@@ -20,7 +20,7 @@ from .manifest import describe
 from .pool import run
 from .progress import Progress
 
-_SHARED = re.compile(rb'"reference":"((?:Organization|Location|Practitioner|PractitionerRole)/[^"]+)"')
+_SHARED = re.compile(rb'"reference":"((?:Organization|Location|Practitioner|PractitionerRole|Schedule)/[^"]+)"')
 _EVERY = 8
 _BASE = f"{systems.NATIONAL}/R4".encode()
 Made = tuple[str, bytes, int]
@@ -28,8 +28,12 @@ Made = tuple[str, bytes, int]
 
 @cache
 def _network() -> dict[bytes, Resource]:
+    """The whole country's network; free slots, which depend on the day, are no part of anybody's Bundle."""
+    made = infrastructure(PopulationSpec())
     return {
-        f"{kind}/{identifier}".encode(): (kind, identifier, content) for kind, identifier, content in infrastructure(())
+        f"{kind}/{identifier}".encode(): (kind, identifier, content)
+        for kind, identifier, content in made
+        if kind != "Slot"
     }
 
 

@@ -38,7 +38,7 @@ def write_ndjson(
         made = directory.done["people"] if directory.done else 0
         household = directory.done["household"] if directory.done else -1
         if household < 0:
-            for kind, found in groupby(sorted(infrastructure(spec.region), key=lambda r: r[0]), key=lambda r: r[0]):
+            for kind, found in groupby(sorted(infrastructure(spec), key=lambda r: r[0]), key=lambda r: r[0]):
                 lines = [content for _, _, content in found]
                 directory.append(f"{kind}.ndjson", b"\n".join(lines) + b"\n", len(lines))
         shards = (shard for shard in Simulation(spec).shards() if shard.household > household)

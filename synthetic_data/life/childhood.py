@@ -1,0 +1,109 @@
+"""Vaccination for the whole life, and growth monitoring of young children within the written history."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+from ..calendars import ISO, MONTH, OPEN_DAY, YEAR, day_of_month
+from ..fhir.immunizations import write_immunization
+from ..world.tables import load
+from . import vitals
+from .care import open_visit, reason
+from .modules import module_run
+from .record import Life, Run, Visit
+
+_GROWTH_MONTHS = (1, 9, 15, 24, 36, 48, 60)
+_FIRST_EPI = 1984
+_COVID = ("2021-06", "2021-07", "2022-01")
+
+
+class Dose(NamedTuple):
+    """A line of the schedule: given from `start` on and before `end` (day numbers)."""
+
+    months: int
+    cvx: str
+    number: int
+    start: int
+    end: int
+
+
+@cache
+def schedule() -> tuple[Dose, ...]:
+    """The national schedule with its changes since 1984."""
+    return tuple(
+        Dose(
+            row["age_months"], row["cvx"], row["dose"], day_of_month(row["from"]),
+            day_of_month(row["until"]) if row["until"] else 10**9,
+        )
+        for row in load("vaccination")["schedule"]
+    )  # fmt: skip
+
+
+def plan_childhood(life: Life) -> None:
+    """Give the doses of the years before the history at once, and put later ones and growth visits on the agenda."""
+    last = min(life.death, life.until - 1)
+    run = module_run(life, "vaccination")
+    if int(ISO[life.birth][:4]) >= _FIRST_EPI:
+        _plan_schedule(life, run, last)
+    if life.birth < day_of_month("2003-06") and run.u() < 0.78:
+        _covid(life, run, last)
+    if last - life.birth < 6.5 * YEAR or life.window - life.birth < 5 * YEAR:
+        growth = module_run(life, "childhood")
+        for months in _GROWTH_MONTHS:
+            day = life.birth + int(months * MONTH) + int(growth.u() * 20)
+            if life.window <= day <= last and growth.u() < 0.8:
+                life.push(OPEN_DAY[day], growth, _growth_visit)
+
+
+def _plan_schedule(life: Life, run: Run, last: int) -> None:
+    complete = run.u() < load("vaccination")["coverage"]
+    months = -1
+    day = 0
+    for dose in schedule():
+        if dose.months != months:
+            months = dose.months
+            day = life.birth + int(months * MONTH) + (int(run.u() * 14) if months else 1)
+            if months:
+                day = OPEN_DAY[day]
+        if day > last or not dose.start <= day < dose.end or (not complete and run.u() < 0.4):
+            continue
+        if day < life.window:
+            write_immunization(run, None, dose.cvx, dose.number, day)
+        elif months or life.who.member.mother < 0:
+            life.push(day, run, _give(dose))
+
+
+@cache
+def _give(dose: Dose) -> Callable[[Run, int], None]:
+    def give(run: Run, day: int) -> None:
+        visit = run.life.visit or open_visit(run, day, "health_centre", "health_worker")
+        if dose.months and run.memory.get("last") != day:
+            reason(run, "Z23")
+            run.memory["last"] = day
+        write_immunization(run, visit, dose.cvx, dose.number, day)
+
+    return give
+
+
+def birth_doses(run: Run, day: int, visit: Visit) -> None:
+    """The doses of the first day, given in the maternity ward."""
+    if run.u() < load("vaccination")["coverage"]:
+        for dose in schedule():
+            if dose.months == 0 and dose.start <= day < dose.end:
+                write_immunization(run, visit, dose.cvx, dose.number, day)
+
+
+def _growth_visit(run: Run, day: int) -> None:
+    visit = open_visit(run, day, "health_centre", "health_worker")
+    if visit is not None:
+        reason(run, "Z00.1")
+        vitals.weight(run, visit)
+
+
+def _covid(life: Life, run: Run, last: int) -> None:
+    for number, month in enumerate(_COVID, 1):
+        day = day_of_month(month) + int(run.u() * 60)
+        if number == 3 and run.u() > 0.5:
+            return
+        if life.birth + 18 * YEAR <= day < min(last, life.window):
+            write_immunization(run, None, "510", number, day)

@@ -62,7 +62,7 @@ class Application:
     ) -> None:
         self._settings, self._clock = settings, clock
         self._population = population or self._synthetic
-        self._verifier = TokenVerifier(issuer=settings.issuer, jwks=jwks, clock=clock)
+        self._verifier = TokenVerifier(issuer=settings.issuer, jwks=jwks, clock=clock, environment=settings.environment)
         self.store = Store(open_database(settings.database_url), own_base=settings.base_url)
         self._exchange: AsgiApp | None = None
         self._control: AsgiApp | None = None

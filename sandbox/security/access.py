@@ -1,22 +1,18 @@
-"""What one access token permits, as data: the search builder turns each `Limit` into SQL, so nothing escapes it.
-
-SMART App Launch 2.2 scopes: https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
-"""
+"""What one access token permits, as data: the search builder turns each `Limit` into SQL, so nothing escapes it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
-from sandbox.fhir.definitions import RESOURCE_TYPES
+from sandbox.fhir import references
 from sandbox.fhir.outcomes import ForbiddenError, Text
+from sandbox.security.scopes import Letter, Permission, permissions
 
-Letter = Literal["c", "r", "u", "d", "s"]
-_SCOPE = re.compile(r"(patient|user|system)/([A-Za-z]+|\*)\.(\*|read|write|c?r?u?d?s?)(?:\?(.+))?\Z")
-_V1 = {"read": "rs", "write": "cud", "*": "cruds"}
+__all__ = ["Access", "Letter", "Limit", "access_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +66,46 @@ _VERBS = {
 }
 
 
+_WHOLE = Limit()
+
+
+def _compartment(permission: Permission, patient: str, user: str) -> tuple[str, str] | None:
+    """The compartment that bounds a permission; ("", "") is one that contains nothing.
+
+    `patient/` reaches the patient in context, `user/` what the user may see: a citizen the own record, staff the Tenant.
+    """
+    if permission.level == "patient":
+        return ("Patient", patient) if patient else ("", "")
+    if permission.level == "user":
+        who = references.parse(user)
+        if who.type in {"Patient", "RelatedPerson"}:
+            return who.type, who.id
+    return None
+
+
 @lru_cache(maxsize=4096)
-def _grants(scope: str, patient: str) -> Mapping[tuple[str, str], tuple[Limit, ...]]:
+def _grants(scope: str, patient: str, user: str) -> Mapping[tuple[str, str], tuple[Limit, ...]]:
     found: dict[tuple[str, str], set[Limit]] = {}
-    for word in scope.split():
-        match = _SCOPE.match(word)
-        if match is None or not match[3]:
+    for permission in permissions(scope):
+        compartment = _compartment(permission, patient, user)
+        if compartment == ("", ""):
             continue
-        level, named, verbs, query = match.groups()
-        if level == "patient" and not patient:
-            continue
-        limit = Limit(("Patient", patient) if level == "patient" else None, query or "")
-        for rtype in sorted(RESOURCE_TYPES) if named == "*" else [named]:
-            for letter in _V1.get(verbs, verbs):
-                found.setdefault((rtype, letter), set()).add(limit)
-    whole = Limit()
-    return {k: (whole,) if whole in v else tuple(sorted(v, key=repr)) for k, v in found.items()}
+        for letter in permission.letters:
+            found.setdefault((permission.resource_type, letter), set()).add(Limit(compartment, permission.query))
+    return MappingProxyType({k: (_WHOLE,) if _WHOLE in v else tuple(sorted(v, key=repr)) for k, v in found.items()})
 
 
 def access_of(claims: Mapping[str, Any], *, tenant: str) -> Access:
     """The caller that a verified token speaks for; `tenant` is used when the token names none (production)."""
-    patient = str(claims.get("patient") or "")
+    patient, user = str(claims.get("patient") or ""), str(claims.get("fhirUser") or "")
+    if not references.is_id(patient):
+        patient = ""
     return Access(
         tenant=str(claims.get("tenant") or tenant),
         client=str(claims.get("client_id") or ""),
         app=str(claims.get("app") or ""),
         subject=str(claims.get("sub") or ""),
-        user=str(claims.get("fhirUser") or ""),
+        user=user,
         patient=patient,
-        grants=_grants(str(claims.get("scope") or ""), patient),
+        grants=_grants(str(claims.get("scope") or ""), patient, user),
     )

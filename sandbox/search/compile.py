@@ -120,6 +120,8 @@ class Compiler:
             return self._has(rtype, name, value, depth)
         head, dot, rest = name.partition(".")
         code, colon, modifier = head.partition(":")
+        if code == "_list" and not dot and not colon:
+            return _list(self, rtype, name, value, modifier)
         parameter = definitions.search_parameters(rtype).get(code)
         if parameter is None:
             self._unknown_parameter(rtype, name)
@@ -420,5 +422,4 @@ _SPECIAL: dict[str, Callable[[Compiler, str, str, str, str], Criterion]] = {
     "_lastUpdated": _last_updated,
     "_text": _words,
     "_content": _words,
-    "_list": _list,
 }

@@ -37,7 +37,7 @@ FIRST_ARGUMENT = 4
 OWN, BASE = "?1", "?2"
 _NOT_SHADOWED = "NOT EXISTS (SELECT 1 FROM shadow s WHERE s.layer=?1 AND s.vid={vid})"
 _LAST_TEXT = "'\U0010ffff'"
-_LAST_NUMBER = "9.0e18"
+_LAST_NUMBER = "9000000000000000000"
 # Tests of one value whose index rows come in `vid` order once the value is fixed.
 _ORDERED = {
     ("idx_token", "code"),
@@ -215,7 +215,7 @@ def _all(shapes: tuple[Shape, ...], place: _Place, rtype: int, dialect: Dialect)
 def ordered(shape: Shape) -> bool:
     """Whether the driver's rows come in `vid` order, so that a page needs no sort."""
     if isinstance(shape, Match):
-        return len(shape.tests) == 1 and (shape.table, shape.tests[0]) in _ORDERED
+        return not shape.negated and len(shape.tests) == 1 and (shape.table, shape.tests[0]) in _ORDERED
     return isinstance(shape, Member)
 
 

@@ -21,6 +21,7 @@ from portal.apps.dependencies import tenants_dependency
 from portal.apps.tenants import ExchangeTenants, Tenants
 from portal.companies import api as companies_api
 from portal.companies import pages as companies_pages
+from portal.dashboard import pages as dashboard_pages
 from portal.exchanges import Exchange
 from portal.gateway.api import front
 from portal.gateway.http_upstream import HttpUpstream
@@ -203,6 +204,7 @@ def rooms() -> Sequence[Any]:
         *apps_pages.routes,
         *subscriptions_api.routes,
         *subscriptions_pages.routes,
+        *dashboard_pages.routes,
         *reviews_api.routes,
         *reviews_desk_api.routes,
     ]
@@ -211,6 +213,7 @@ def rooms() -> Sequence[Any]:
 def menus() -> Sequence[NavItem]:
     """What every room adds to the menus."""
     return [
+        *dashboard_pages.navigation,
         *users_pages.navigation,
         *companies_pages.navigation,
         *products_pages.navigation,

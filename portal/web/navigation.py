@@ -11,7 +11,10 @@ Slot = Literal["main", "account", "company", "app", "reviewer", "footer"]
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """One entry. `path` may hold `{id}`, filled with the Company's or App's id; `roles` empty means everyone signed in."""
+    """One entry. `path` may hold `{id}`, filled with the Company's or App's id; `roles` empty means everyone.
+
+    An `external` path is not under /en in English; it may hold `{lang}`.
+    """
 
     slot: Slot
     path: str

@@ -11,6 +11,7 @@ from portal.kernel.database import SessionMaker
 from portal.kernel.keys import Keyring
 from portal.kernel.mail import Mailer
 from portal.web.navigation import Navigation
+from portal.web.tasks import TaskSource
 from portal.web.throttle import NoThrottle, Throttle
 
 
@@ -29,6 +30,7 @@ class Shell:
     public_url: str
     throttle: Throttle = field(default_factory=NoThrottle)
     navigation: Navigation = field(default_factory=Navigation)
+    task_sources: tuple[TaskSource, ...] = ()
     reviewers_need_second_factor: bool = False
 
     @property

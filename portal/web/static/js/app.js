@@ -33,6 +33,16 @@
     if (question && !window.confirm(question)) event.preventDefault();
   });
 
+  // A link of the error summary goes to its field, not only to its place on the page.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest(".error-summary a");
+    const field = link && document.getElementById(link.hash.slice(1));
+    if (!field) return;
+    event.preventDefault();
+    field.scrollIntoView({ block: "center" });
+    (field.matches("fieldset") ? field.querySelector("input") || field : field).focus({ preventScroll: true });
+  });
+
   // Menus close on Escape and on a click elsewhere.
   const closeMenus = (except) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) if (menu !== except) menu.open = false;
@@ -51,6 +61,9 @@
     const summary = root.querySelector(".error-summary");
     if (summary) summary.focus();
   };
+  const tab = document.querySelector(".tabs [aria-current]");
+  if (tab) tab.scrollIntoView({ inline: "center", block: "nearest" });
+
   document.addEventListener("htmx:load", (event) => arrive(event.detail.elt));
   arrive(document);
 })();

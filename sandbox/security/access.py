@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlencode
 
-from sandbox.fhir import references
+from sandbox.fhir import definitions, references
 from sandbox.fhir.outcomes import ForbiddenError, Text
 from sandbox.security.scopes import Letter, Permission, permissions
 
@@ -83,6 +84,32 @@ def _compartment(permission: Permission, patient: str, user: str) -> tuple[str, 
     return None
 
 
+# What a patient's record refers to and everybody may know; no compartment holds it.
+_SHARED = frozenset(
+    {
+        "ActivityDefinition", "CodeSystem", "Endpoint", "HealthcareService", "Location", "Medication",
+        "MedicationKnowledge", "Organization", "PlanDefinition", "Practitioner", "PractitionerRole", "Questionnaire",
+        "StructureDefinition", "Substance", "ValueSet",
+    }
+)  # fmt: skip
+
+
+def _within(compartment: tuple[str, str] | None, permission: Permission) -> Limit | None:
+    """A permission inside a compartment; None when that type is never inside.
+
+    CompartmentDefinition leaves out types such as Task that still name their patient: those are held to that reference.
+    Shared reference data may be read.
+    """
+    rtype, query = permission.resource_type, permission.query
+    if compartment is None or rtype in definitions.compartment_types(compartment[0]):
+        return Limit(compartment, query)
+    parameter = definitions.search_parameters(rtype).get("patient")
+    if compartment[0] == "Patient" and parameter is not None and parameter.type == "reference":
+        own = urlencode({"patient": f"Patient/{compartment[1]}"})
+        return Limit(None, f"{query}&{own}" if query else own)
+    return Limit(None, query) if rtype in _SHARED else None
+
+
 @lru_cache(maxsize=4096)
 def _grants(scope: str, patient: str, user: str) -> Mapping[tuple[str, str], tuple[Limit, ...]]:
     found: dict[tuple[str, str], set[Limit]] = {}
@@ -90,8 +117,12 @@ def _grants(scope: str, patient: str, user: str) -> Mapping[tuple[str, str], tup
         compartment = _compartment(permission, patient, user)
         if compartment == ("", ""):
             continue
+        limit = _within(compartment, permission)
+        if limit is None:
+            continue
         for letter in permission.letters:
-            found.setdefault((permission.resource_type, letter), set()).add(Limit(compartment, permission.query))
+            if compartment is None or limit.compartment or limit.query != permission.query or letter in "rs":
+                found.setdefault((permission.resource_type, letter), set()).add(limit)
     return MappingProxyType({k: (_WHOLE,) if _WHOLE in v else tuple(sorted(v, key=repr)) for k, v in found.items()})
 
 

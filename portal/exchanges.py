@@ -21,7 +21,7 @@ from portal.settings import ENVIRONMENTS, Settings
 FACTORY = "sandbox.app:create_app"
 SETTINGS = "sandbox.settings:SandboxSettings"
 # The two embedded data sets differ, so that a record of one is never mistaken for the other's.
-POPULATIONS = {"sandbox": (200, 1405), "production": (60, 1403)}
+SEEDS = {"sandbox": 1405, "production": 1403}
 PATIENCE = 30.0
 
 
@@ -44,14 +44,14 @@ def embedded(
     settings: Settings, environment: str, clock: Clock, jwks: Callable[[], Awaitable[Mapping[str, Any]]]
 ) -> AsgiApp:
     """An exchange in this process, with its own database and population."""
-    size, seed = POPULATIONS[environment]
+    size = settings.sandbox_population if environment == "sandbox" else settings.production_population
     values = load(SETTINGS)(
         database_url=settings.exchange_database_url(environment),
         base_url=settings.fhir_base_url(environment),
         issuer=settings.issuer(environment),
         environment=environment,
         population_size=size,
-        population_seed=seed,
+        population_seed=SEEDS[environment],
     )
     app: AsgiApp = load(FACTORY)(values, clock=clock, jwks=jwks)
     return app

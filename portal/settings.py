@@ -27,6 +27,8 @@ class Settings:
     sandbox_database_url: str = ""
     production_database_url: str = ""
     redis_url: str = ""
+    sandbox_population: int = 200
+    production_population: int = 60
     sandbox_upstream: str = ""
     production_upstream: str = ""
     stripe_api_base: str = ""
@@ -74,6 +76,8 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         sandbox_database_url=env.get("GOZAR_SANDBOX_DATABASE_URL", ""),
         production_database_url=env.get("GOZAR_PRODUCTION_DATABASE_URL", ""),
         redis_url=env.get("GOZAR_REDIS_URL", ""),
+        sandbox_population=_count(env, "GOZAR_SANDBOX_POPULATION", 200),
+        production_population=_count(env, "GOZAR_PRODUCTION_POPULATION", 60),
         sandbox_upstream=env.get("GOZAR_SANDBOX_UPSTREAM", "").rstrip("/"),
         production_upstream=env.get("GOZAR_PRODUCTION_UPSTREAM", "").rstrip("/"),
         stripe_api_base=env.get("GOZAR_STRIPE_API_BASE", ""),
@@ -86,6 +90,13 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         docs_dir=Path(env.get("GOZAR_DOCS_DIR", "build/docs")).absolute(),
         demo=env.get("GOZAR_DEMO", "1") not in ("0", "false", "no"),
     )
+
+
+def _count(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 10_000_000:
+        raise InvalidSetting(f"{name} must be a whole number from 1 to 10000000, not {text!r}")
+    return int(text)
 
 
 PUBLIC_URL_FILE = "public-url"

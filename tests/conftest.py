@@ -28,6 +28,16 @@ def migrated_portal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def seeded_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with migrated databases, the demo company and small populations, to copy from."""
+    from tests.factories.installation import seed
+
+    path = tmp_path_factory.mktemp("installation") / "data"
+    seed(path)
+    return path
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Where GOZAR_TEST_NO_SKIP is set (CI), a skipped test is a failure: everything it needs is installed there."""

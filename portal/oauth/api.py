@@ -90,9 +90,12 @@ def _endpoint(path: str, methods: str, answer: Endpoint, *, public: bool = False
 def routes(oauth: OAuth) -> list[Any]:
     """Every route of the authorization server, for both Environments."""
     return [
-        handler
-        for environment in ENVIRONMENTS
-        for handler in (*_protocol(oauth, environment), *_documents(oauth, environment))
+        _endpoint("/oauth/leaked-secrets", "POST", _form(oauth, oauth.report_leak)),
+        *(
+            handler
+            for environment in ENVIRONMENTS
+            for handler in (*_protocol(oauth, environment), *_documents(oauth, environment))
+        ),
     ]
 
 

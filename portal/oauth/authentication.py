@@ -21,7 +21,8 @@ METHODS = {
     "sandbox": ("private_key_jwt", "client_secret_basic", "client_secret_post", "none"),
     "production": ("private_key_jwt", "none"),
 }
-FetchKeys = Callable[[str], Awaitable[tuple[ClientKey, ...]]]
+# Takes the registered URL and the kid that is looked for.
+FetchKeys = Callable[[str, str], Awaitable[tuple[ClientKey, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,11 @@ class Authenticator:
             raise invalid_request("client_id differs from the client assertion")
         client = await self._client(claimed)
         keys: list[ClientKey] = []
+        kid = str(jws.header.get("kid", ""))
         for credential in client.keys:
             if credential.expires_at is None or credential.expires_at > now:
                 self._refuse_foreign_url(jws.header.get("jku"), credential.url)
-                keys += await self._fetch(credential.url) if credential.url else credential.keys
+                keys += await self._fetch(credential.url, kid) if credential.url else credential.keys
                 self._used[credential.credential_id] = now
         verified = assertions.check(
             jws,

@@ -20,17 +20,18 @@ from portal.apps.models import Credential
 from portal.kernel.clock import Clock
 from portal.kernel.database import SessionMaker, transaction
 from portal.kernel.keyfile import read_or_create
-from portal.oauth import dpop, keys, replay, watch
+from portal.oauth import addresses, dpop, keys, leaks, replay, watch
 from portal.oauth import feed as feeds
 from portal.oauth.authentication import Authenticated, Authenticator, FetchKeys
 from portal.oauth.authorization_server import Answer, Exchange, Server
 from portal.oauth.authorize import AuthorizationRequests, RedirectedFault
-from portal.oauth.clients import ClientKey, ClientRecord, Clients
+from portal.oauth.clients import ClientRecord, Clients
 from portal.oauth.errors import OAuthFault, invalid_client, invalid_token
 from portal.oauth.feed import Feed
 from portal.oauth.incoming import Incoming
 from portal.oauth.inspection import Inspection
 from portal.oauth.keys import KeyRing
+from portal.oauth.remote_keys import RemoteKeys
 from portal.oauth.replay import ReplayStore
 from portal.oauth.tokens import AccessTokens, TokenRefused
 
@@ -41,10 +42,6 @@ __all__ = ["OAuth", "watch"]
 ENVIRONMENTS = ("sandbox", "production")
 # Last-used times are written every round, what has expired is deleted every so many.
 TIDY_ROUNDS = 60
-
-
-async def _no_keys_by_url(_url: str) -> tuple[ClientKey, ...]:
-    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ class OAuth:
         engine: AsyncEngine,
         maker: SessionMaker,
         clock: Clock,
-        fetch_keys: FetchKeys = _no_keys_by_url,
+        fetch_keys: FetchKeys | None = None,
         personas: Collection[str] = ("sandbox",),
         tidy_every: float = 5.0,
     ) -> None:
@@ -90,7 +87,8 @@ class OAuth:
         self._used: dict[str, datetime] = {}
         self._tidier: asyncio.Task[None] | None = None
         self._replay = ReplayStore(engine)
-        self.sides = {environment: self._side(environment, fetch_keys) for environment in ENVIRONMENTS}
+        fetch = fetch_keys or RemoteKeys(addresses.fetch, clock)
+        self.sides = {environment: self._side(environment, fetch) for environment in ENVIRONMENTS}
 
     def _side(self, environment: str, fetch_keys: FetchKeys) -> _Side:
         issuer = self.tokens.issuer(environment)
@@ -250,6 +248,17 @@ class OAuth:
             raise OAuthFault("insufficient_scope", "the access token has no openid scope", status=403)
         more = {"fhirUser": token.fhir_user} if token.fhir_user else {}
         return Answer(200, {"sub": token.subject, **more})
+
+    async def report_leak(self, incoming: Incoming) -> Answer:
+        """Revoke secrets that were found in the open; anybody may report, and learns nothing by it."""
+        found = incoming.get("secret").split()
+        if not found or len(found) > leaks.MAX_REPORTED:
+            raise OAuthFault("invalid_request", f"send 1 to {leaks.MAX_REPORTED} secrets, separated by spaces")
+        async with transaction(self.maker) as session:
+            wellformed = await leaks.report(
+                session, found, pepper=self.pepper, where=incoming.get("where"), now=self.clock.now()
+            )
+        return Answer(202, {"received": len(found), "well_formed": wellformed})
 
     async def jwks(self, environment: str) -> Mapping[str, Any]:
         """The current key set of `environment`: for the endpoint, and for exchanges in this process."""

@@ -25,6 +25,7 @@ from portal.dashboard import pages as dashboard_pages
 from portal.exchanges import Exchange
 from portal.gateway.api import front
 from portal.gateway.http_upstream import HttpUpstream
+from portal.gateway.proofs import ProofOfPossession
 from portal.gateway.runtime import Runtime
 from portal.gateway.upstream import InProcessUpstream, Upstream
 from portal.kernel.clock import Clock, SystemClock
@@ -173,9 +174,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         ),
     )
     asgi: Any = litestar
-    return Gozar(
-        front(gateway.gateway, asgi), litestar, engine, sessions, shell, oauth, found, gateway, tenants, backbone
-    )
+    bound = ProofOfPossession(gateway.gateway, clock=clock, public_url=settings.public_url)
+    return Gozar(front(bound, asgi), litestar, engine, sessions, shell, oauth, found, gateway, tenants, backbone)
 
 
 def upstreams(settings: Settings, found: Mapping[str, Exchange]) -> dict[str, Upstream]:

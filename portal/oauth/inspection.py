@@ -31,7 +31,7 @@ class Inspection:
     ) -> dict[str, Any]:
         """What `caller` may know about `token`; `{"active": false}` for everything that gives no access, or is not its own."""
         try:
-            found = await self._tokens.verify(token, self._environment, now)
+            found = await self._tokens.verify(token, self._environment, now, proven=True)
         except TokenRefused:
             return await self._introspect_refresh(session, token, caller, now)
         owner = await self._clients.get(found.client_id)
@@ -95,7 +95,7 @@ class Inspection:
             await session.run_sync(lambda inner: grants.revoke_sync(inner, grant_id, why="app", now=now))
             return
         try:
-            found = await self._tokens.verify(token, self._environment, now)
+            found = await self._tokens.verify(token, self._environment, now, proven=True)
         except TokenRefused:
             return
         self._own(found.client_id, caller)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,8 @@ from portal.oauth.keys import KeyRing
 from portal.oauth.signatures import MalformedToken, parse, verify
 
 LIFETIME = 300
+# Thumbprint of the DPoP key that this request has proved, if any; set before a bound token is verified.
+proven_key: ContextVar[str] = ContextVar("proven_key", default="")
 REMEMBERED = 60
 ADMIN_SCOPE = "exchange.admin"
 
@@ -165,6 +168,7 @@ class AccessTokens:
         if found is None or timestamp >= found.remembered_until:
             return None
         self.judge(found, timestamp)
+        _need_proof(found)
         return found
 
     def judge(self, token: AccessToken, timestamp: float) -> None:
@@ -179,9 +183,12 @@ class AccessTokens:
         ):
             raise TokenRefused("the access token has been revoked")
 
-    async def verify(self, token: str, environment: str, now: datetime) -> AccessToken:
-        """Verify signature, issuer, audience, type and times; remember the result. Raises `TokenRefused`."""
-        found = self.cached(token, environment, now.timestamp())
+    async def verify(self, token: str, environment: str, now: datetime, *, proven: bool = False) -> AccessToken:
+        """Verify signature, issuer, audience, type and times; remember the result. Raises `TokenRefused`.
+
+        A token bound to a DPoP key is refused unless this request has proved that key; `proven` skips that, for introspection.
+        """
+        found = None if proven else self.cached(token, environment, now.timestamp())
         if found is None:
             await self._keys.freshen(now)
             found = self._check(token, environment, now)
@@ -190,6 +197,8 @@ class AccessTokens:
             known[hashlib.sha256(token.encode()).digest()] = found
             while len(known) > self._capacity:
                 known.popitem(last=False)
+        if not proven:
+            _need_proof(found)
         return found
 
     def _check(self, token: str, environment: str, now: datetime) -> AccessToken:
@@ -233,3 +242,12 @@ class AccessTokens:
             remembered_until=min(claims["exp"], timestamp + REMEMBERED),
             kid=kid,
         )
+
+
+def _need_proof(token: AccessToken) -> None:
+    """RFC 9449 section 7: a bound token is worth nothing without the proof of its key, nor a proof with an unbound token."""
+    if token.key_thumbprint == proven_key.get():
+        return
+    if token.key_thumbprint:
+        raise TokenRefused("the access token is bound to a key: send it as DPoP with a proof of that key")
+    raise TokenRefused("the access token is not bound to a key: send it as Bearer")

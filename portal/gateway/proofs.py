@@ -1,0 +1,71 @@
+"""DPoP at the gateway (RFC 9449 section 7): a bound token is taken with a proof of its key, and with nothing less.
+
+Sits in front of the gateway: `Authorization: DPoP` with a right proof goes on as `Bearer`, which is what exchanges know. Bound tokens
+that come as plain `Bearer` are refused where tokens are verified, because nobody has proved their key in this request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portal.gateway import verdicts
+from portal.gateway.answers import answer
+from portal.gateway.verdicts import Refused
+from portal.kernel.clock import Clock
+from portal.kernel.lifespan import AsgiApp
+from portal.oauth import dpop
+from portal.oauth.errors import OAuthFault
+from portal.oauth.tokens import proven_key
+
+MAX_TOKEN = 8192
+
+
+class ProofOfPossession:
+    """ASGI application around the gateway."""
+
+    def __init__(self, gateway: AsgiApp, *, clock: Clock, public_url: str) -> None:
+        self._gateway, self._clock, self._public_url = gateway, clock, public_url
+        self._memory = dpop.ProofMemory()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        given = [value for name, value in scope.get("headers", ()) if name == b"authorization"]
+        if scope["type"] != "http" or len(given) != 1 or given[0][:5].lower() != b"dpop ":
+            await self._gateway(scope, receive, send)
+            return
+        token = given[0][5:].strip()
+        path: bytes = scope.get("raw_path") or scope["path"].encode()
+        try:
+            thumbprint = self._proven(scope, token, path)
+        except OAuthFault as fault:
+            await _refuse(send, path, fault.description)
+            return
+        kept = [pair for pair in scope["headers"] if pair[0] not in (b"authorization", b"dpop")]
+        scope = {**scope, "headers": [*kept, (b"authorization", b"Bearer " + token)]}
+        # Whether the token is bound to this very key is seen where it is verified.
+        before = proven_key.set(thumbprint)
+        try:
+            await self._gateway(scope, receive, send)
+        finally:
+            proven_key.reset(before)
+
+    def _proven(self, scope: Any, token: bytes, path: bytes) -> str:
+        """Thumbprint of the key that the request proves; raises `OAuthFault`."""
+        proofs = [value for name, value in scope["headers"] if name == b"dpop"]
+        if len(proofs) != 1 or len(token) > MAX_TOKEN or not token.isascii() or not path.isascii():
+            raise dpop.invalid_proof("send one DPoP proof with the access token")
+        now, text = self._clock.now(), token.decode("ascii")
+        url = self._public_url + path.partition(b"?")[0].decode("ascii")
+        proof = dpop.check(proofs[0].decode("latin-1"), method=scope["method"], url=url, now=now, access_token=text)
+        if not self._memory.first_use(proof, now):
+            raise dpop.invalid_proof("the DPoP proof was used before")
+        return proof.thumbprint
+
+
+async def _refuse(send: Any, path: bytes, detail: str) -> None:
+    base = verdicts.unauthenticated("gozar", detail, error="invalid_dpop_proof")
+    algorithms = " ".join(dpop.ALGORITHMS)
+    challenge = f'DPoP error="invalid_dpop_proof", error_description="{detail}", algs="{algorithms}"'
+    refused = Refused(base.status, base.code, base.issue, base.title, detail, challenge=challenge)
+    status, headers, body = answer(refused, fhir=b"/fhir/" in path[:20], request_id="", extra=[])
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -79,6 +79,9 @@ class Story:
 def schedule(run: Run, day: int, state: State) -> None:
     """Put a state on the person's agenda, on a day when it can happen."""
     life = run.life
+    if day >= life.until or day > life.death:
+        # Memoryless delays may point centuries ahead, past the end of the calendar.
+        return
     if state.opens and day >= life.window:
         day = OPEN_DAY[day]
     if day < life.until and day <= life.death:

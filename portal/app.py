@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -21,19 +22,24 @@ from portal.apps.dependencies import tenants_dependency
 from portal.apps.tenants import ExchangeTenants, Tenants
 from portal.companies import api as companies_api
 from portal.companies import pages as companies_pages
+from portal.conformance import api as conformance_api
+from portal.conformance.dependencies import Ports as ConformancePorts
+from portal.conformance.dependencies import conformance_dependency
+from portal.conformance.hand import ExchangeHand
 from portal.dashboard import pages as dashboard_pages
 from portal.exchanges import Exchange
 from portal.gateway.api import front
 from portal.gateway.http_upstream import HttpUpstream
 from portal.gateway.proofs import ProofOfPossession
-from portal.gateway.runtime import Runtime
+from portal.gateway.runtime import FLUSH_SECONDS, Runtime
 from portal.gateway.upstream import InProcessUpstream, Upstream
 from portal.kernel.clock import Clock, SystemClock
 from portal.kernel.database import SessionMaker, create_engine, session_maker, transaction
-from portal.kernel.keys import load_keyring
+from portal.kernel.keys import Keyring, load_keyring
 from portal.kernel.lifespan import AsgiApp, running
 from portal.kernel.mail import ConsoleMailer, Mailer
 from portal.kernel.migrations import upgrade
+from portal.kernel.signing import PortalSigner
 from portal.kernel.smtp import SmtpMailer, parse
 from portal.oauth import api as oauth_api
 from portal.oauth import pages as oauth_pages
@@ -119,6 +125,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     )
     people = ExchangePeople({name: exchange.control for name, exchange in found.items()}, oauth.tokens, clock)
     tenants = ExchangeTenants(found["sandbox"].control)
+    conformance = conformance_ports(found["sandbox"], oauth, clock, keyring, gateway)
 
     @asynccontextmanager
     async def backbone() -> AsyncIterator[None]:
@@ -159,6 +166,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
             **parts.dependencies,
             **users_dependencies.DEPENDENCIES,
             **tenants_dependency(tenants),
+            **conformance_dependency(conformance),
         },
         exception_handlers=parts.exception_handlers,
         template_config=parts.template_config,
@@ -176,6 +184,32 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     asgi: Any = litestar
     bound = ProofOfPossession(gateway.gateway, clock=clock, public_url=settings.public_url)
     return Gozar(front(bound, asgi), litestar, engine, sessions, shell, oauth, found, gateway, tenants, backbone)
+
+
+def conformance_ports(
+    sandbox: Exchange, oauth: OAuth, clock: Clock, keyring: Keyring, gateway: Runtime
+) -> ConformancePorts:
+    """Gozar's own hand in the sandbox's Tenants, the portal's signature, and the request log brought up to date."""
+
+    def token(tenant: str) -> str:
+        return oauth.tokens.mint(
+            "sandbox",
+            client_id="gozar",
+            app="gozar",
+            tenant=tenant,
+            epoch=1,
+            scope="system/*.cruds",
+            now=clock.now(),
+        )
+
+    async def settle() -> None:
+        await gateway.meter.flush()
+        # Other workers write what they have every half second.
+        await asyncio.sleep(FLUSH_SECONDS + 0.1)
+
+    return ConformancePorts(
+        ExchangeHand(sandbox.control, token), PortalSigner(keyring.derive("portal-signature")), settle
+    )
 
 
 def upstreams(settings: Settings, found: Mapping[str, Exchange]) -> dict[str, Upstream]:
@@ -205,6 +239,7 @@ def rooms() -> Sequence[Any]:
         *subscriptions_api.routes,
         *subscriptions_pages.routes,
         *dashboard_pages.routes,
+        *conformance_api.routes,
         *reviews_api.routes,
         *reviews_desk_api.routes,
     ]

@@ -19,6 +19,7 @@ from portal.app import Gozar, create_app
 from portal.apps import service as apps
 from portal.apps.models import AccessStatus, App, AppEnvironment
 from portal.audit import service as audit
+from portal.conformance.cli import conformance, evidence
 from portal.kernel.database import transaction
 from portal.kernel.errors import DomainError
 from portal.kernel.logs import configure_logs
@@ -86,6 +87,10 @@ def show(value: Any, *, as_json: bool) -> None:
 def main() -> None:
     """Gozar: the developer programme of the national electronic health operator."""
     configure_logs()
+
+
+main.add_command(conformance)
+main.add_command(evidence)
 
 
 @main.command()

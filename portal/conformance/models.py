@@ -88,3 +88,23 @@ class Evidence(Base):
     passes: Mapped[bool] = mapped_column(Boolean)
     jws: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
+
+
+class Rehearsal(Base):
+    """A refusal that the gateway gives on purpose while a run records the App: `left` times more, to calls that fit.
+
+    `kind`: limit (429), outage (503), expired-token (401), conflict (412), lost-answer (done, then 504), consent (403 for `patient`,
+    without end). Empty `method` and `type` fit any.
+    """
+
+    __tablename__ = "conformance_rehearsals"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("conformance_runs.id"), index=True)
+    client_id: Mapped[str] = mapped_column(String(48), index=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    method: Mapped[str] = mapped_column(String(8), default="")
+    type: Mapped[str] = mapped_column(String(64), default="")
+    patient: Mapped[str] = mapped_column(String(64), default="")
+    retry_after: Mapped[int] = mapped_column(Integer, default=0)
+    left: Mapped[int] = mapped_column(Integer)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal.conformance.rehearsals import LOST_ANSWER, Fault, Rehearsals
 from portal.gateway import cors, paths, verdicts
 from portal.gateway.access import Terms
 from portal.gateway.admission import Admission
@@ -30,8 +31,8 @@ from portal.gateway.interactions import (
     interaction,
 )
 from portal.gateway.metering import Meter
-from portal.gateway.upstream import AsgiApp, Receive, Scope, Send, Upstream, UpstreamClosed, UpstreamFailed
-from portal.gateway.verdicts import Refused
+from portal.gateway.upstream import AsgiApp, Message, Receive, Scope, Send, Upstream, UpstreamClosed, UpstreamFailed
+from portal.gateway.verdicts import Refused, rehearsed
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Gateway:
         ticks: Callable[[], int],
         instance: str,
         max_body: int = MAX_BODY,
+        rehearsals: Rehearsals | None = None,
     ) -> None:
         self._admission = admission
         self._exchanges = exchanges
@@ -65,6 +67,7 @@ class Gateway:
         self._ticks = ticks
         self._ids = (f"{instance}-{number:x}" for number in count(1))
         self._max_body = max_body
+        self._rehearsals = rehearsals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry for the paths `paths.is_ours` recognises."""
@@ -127,9 +130,20 @@ class Gateway:
         if upstream is None:
             self._admission.forgive(call)
             return verdicts.not_found("This Product has no service in this Environment")
+        fault = await self._rehearsed(call)
+        if fault is not None and fault.kind != LOST_ANSWER:
+            self._admission.forgive(call)
+            return rehearsed(fault, call.environment)
         call.forwarded = self._ticks()
-        await upstream.forward(self._onward(scope, call, target, query, read), passage.receive, passage.send)
-        return passage.refused
+        send = passage.send if fault is None else _to_nobody
+        await upstream.forward(self._onward(scope, call, target, query, read), passage.receive, send)
+        return passage.refused or (rehearsed(fault, call.environment) if fault is not None else None)
+
+    async def _rehearsed(self, call: Call) -> Fault | None:
+        """A refusal that a conformance run has ordered for this call; asked only while a run records the App."""
+        if call.witness is None or self._rehearsals is None or call.access is None:
+            return None
+        return await self._rehearsals.next(call.access.client_id, call.method, call.target)
 
     def _fault(self, call: Call, error: Exception) -> Refused:
         """What to answer when forwarding failed. A fault that is not the App's does not cost it Quota."""
@@ -241,6 +255,10 @@ class Gateway:
     def _finish(self, call: Call) -> None:
         call.ended = self._ticks()
         self._meter.count(call)
+
+
+async def _to_nobody(_message: Message) -> None:
+    """An answer that is lost on its way."""
 
 
 async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal.conformance.rehearsals import Rehearsals
 from portal.gateway.access import CachedDirectory, Terms
 from portal.gateway.admission import Admission
 from portal.gateway.api import Gateway
@@ -96,6 +97,7 @@ class Runtime:
             meter=self.meter,
             ticks=ticks,
             instance=secrets.token_hex(5),
+            rehearsals=Rehearsals(maker),
         )
         self._ticks = ticks
         self._partners: dict[tuple[str, tuple[int, int]], HttpUpstream] = {}

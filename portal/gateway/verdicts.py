@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from portal.conformance.rehearsals import Fault
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -112,3 +114,20 @@ def bad_gateway(detail: str) -> Refused:
 
 def gateway_timeout(detail: str) -> Refused:
     return Refused(504, "upstream-timeout", "timeout", "The service behind the gateway did not answer in time", detail)
+
+
+def rehearsed(fault: Fault, realm: str) -> Refused:
+    """A refusal that a conformance run ordered: in everything but its detail the same as a real one."""
+    detail = "Rehearsed for your conformance run"
+    match fault.kind:
+        case "limit":
+            return over_limit(detail, violated=("burst",), retry_after=fault.retry_after)
+        case "expired-token":
+            return unauthenticated(realm, detail, error="invalid_token", expired=True)
+        case "conflict":
+            return Refused(412, "version-conflict", "conflict", "The resource has changed meanwhile", detail)
+        case "consent":
+            return forbidden("consent-required", "The patient has withdrawn consent", detail)
+        case "lost-answer":
+            return gateway_timeout(detail)
+    return unavailable(detail, retry_after=fault.retry_after)

@@ -115,8 +115,8 @@ def no_blind_retry(recording: Recording) -> Verdict:
         return failed(
             wrong, fa="درخواست ردشده بی‌تغییر دوباره فرستاده شده است.", en="A refused request was sent again unchanged."
         )
-    if not refused:
-        return unseen(fa="درخواست ردشده‌ای دیده نشد.", en="No refused request was seen.")
+    if not recording.calls:
+        return unseen(fa="هیچ فراخوانی دیده نشد.", en="No call was seen.")
     return passed(refused)
 
 

@@ -122,15 +122,6 @@ def no_clinical_delete(recording: Recording) -> Verdict:
     return passed(recording.calls)
 
 
-@check("reads-capabilities")
-def reads_capabilities(recording: Recording) -> Verdict:
-    """`metadata` or `.well-known/smart-configuration` is read, so that addresses and versions are not guessed."""
-    read = [call for call in recording.calls if call.target.rstrip("/").endswith(("metadata", "smart-configuration"))]
-    if not read:
-        return unseen(fa="خواندن metadata دیده نشد.", en="metadata was not read.")
-    return passed(read)
-
-
 @check("caches-with-etag")
 def caches_with_etag(recording: Recording) -> Verdict:
     """A resource read again is asked for with If-None-Match (FHIR R4 http.html#cread)."""

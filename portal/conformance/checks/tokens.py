@@ -121,8 +121,8 @@ def no_wildcard_scope(recording: Recording) -> Verdict:
 def respects_scope_refusal(recording: Recording) -> Verdict:
     """After `insufficient-scope` the App does not try the same type and interaction again in this run."""
     refused = [(place, call) for place, call in enumerate(recording.calls) if call.code == "insufficient-scope"]
-    if not refused:
-        return unseen(fa="فراخوانی بیرون از دامنه دیده نشد.", en="No call outside the scopes was seen.")
+    if not recording.calls:
+        return unseen(fa="هیچ فراخوانی دیده نشد.", en="No call was seen.")
     wrong = [
         later
         for place, call in refused

@@ -1,0 +1,145 @@
+"""The suite over HTTP against both real applications: the reference client passes, each spoilt one fails what it must."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from portal import demo
+from portal.app import Gozar
+from portal.conformance.cli import evidence as evidence_command
+from portal.demo import ReadyApp
+from portal.kernel.database import transaction
+from tests.factories.live import Live, fresh_settings, prepare, served, small_populations
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "reference_client"))
+from tests.journeys.saboteurs import SABOTEURS, Parts
+
+REFERENCE = "reference client"
+RUNNERS = 12
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, dict[str, ReadyApp]]]:
+    """A served Gozar with one App for each client."""
+    settings = fresh_settings(tmp_path_factory.mktemp("live"))
+
+    async def apps(gozar: Gozar) -> dict[str, ReadyApp]:
+        made = {}
+        async with transaction(gozar.sessions) as session:
+            for name in (REFERENCE, *SABOTEURS):
+                made[name] = await demo.ready_app(
+                    session,
+                    environment="sandbox",
+                    scopes=["system/*.cruds"],
+                    per_second=None,
+                    per_minute=None,
+                    quota=None,
+                    tenants=gozar.tenants,
+                    pepper=gozar.shell.pepper,
+                    now=gozar.shell.clock.now(),
+                )
+        return made
+
+    with small_populations():
+        ready = prepare(settings, apps)
+        with served(settings) as live:
+            yield live, ready
+
+
+def run(live: Live, ready: ReadyApp, parts: Parts, api: httpx.Client) -> dict[str, Any]:
+    """One whole run of a client; returns the report, with the run's id and the scenarios."""
+    started = api.post(f"/apps/{ready.app_id}/conformance/runs", json={"app_version": "1.0.0"})
+    assert started.status_code == 201, started.text
+    state = started.json()
+    path = f"/conformance/runs/{state['id']}"
+    with httpx.Client(timeout=60) as http:
+        app = parts.open(live.url, ready.client_id, ready.client_secret, http)
+        while state["current"]:
+            step = next(row for row in state["steps"] if row["scenario"] == state["current"])
+            app.perform(step["scenario"], step["inputs"])
+            state = api.post(f"{path}/next").json()
+    judged = api.post(f"{path}/judge")
+    assert judged.status_code == 200, judged.text
+    return {**judged.json(), "path": path, "steps": state["steps"]}
+
+
+@pytest.fixture(scope="module")
+def reports(installation: tuple[Live, dict[str, ReadyApp]]) -> dict[str, dict[str, Any]]:
+    """The report of every client; several run at once, for most of their time is waiting."""
+    live, ready = installation
+    clients = {REFERENCE: Parts(), **{name: parts for name, (parts, _) in SABOTEURS.items()}}
+    with live.api("owner") as api, ThreadPoolExecutor(RUNNERS) as pool:
+        futures = {name: pool.submit(run, live, ready[name], parts, api) for name, parts in clients.items()}
+        return {name: future.result() for name, future in futures.items()}
+
+
+def failed(report: dict[str, Any]) -> list[str]:
+    return [row["id"] for row in report["results"] if row["result"] == "fail"]
+
+
+def test_the_reference_client_passes_everything(reports: dict[str, dict[str, Any]]) -> None:
+    report = reports[REFERENCE]
+    assert [row["note"] for row in report["steps"] if row["state"] != "done"] == []
+    judged = [row for row in report["results"] if row["proof"] == "check"]
+    assert [row["id"] for row in judged if row["result"] not in ("pass", "omit")] == []
+    assert report["passes"]
+    assert report["counts"]["pass"] >= 45
+
+
+@pytest.mark.parametrize("name", SABOTEURS)
+def test_each_spoilt_client_fails_exactly_the_right_requirement(reports: dict[str, dict[str, Any]], name: str) -> None:
+    report = reports[name]
+    assert failed(report) == [SABOTEURS[name][1]]
+    row = report["results"][0]
+    assert row["fa"] and row["en"] and row["hint"]["fa"], "a refusal says what was wrong and how to mend it"
+    assert report["passes"] == (row["level"] == "should")
+
+
+def test_a_verdict_shows_the_very_requests(
+    installation: tuple[Live, dict[str, ReadyApp]], reports: dict[str, dict[str, Any]]
+) -> None:
+    live, _ = installation
+    report = reports["leaks the national code"]
+    with live.api("owner") as api:
+        calls = api.get(f"{report['path']}/calls", params={"requirement": "id-1"}).json()
+        assert [(row["method"], row["status"]) for row in calls] == [("GET", 200)]
+        assert "Patient?identifier=" in calls[0]["target"]
+        assert calls[0]["response"]["resourceType"] == "Bundle"
+        junit = ElementTree.fromstring(api.get(f"{report['path']}/junit").content)  # noqa: S314 -- our own
+        assert (junit.get("failures"), junit.find(".//failure").get("type")) == ("1", "id-1")  # type: ignore[union-attr]
+    with live.api("reviewer") as api:
+        assert api.get(f"{report['path']}/report").json()["counts"] == report["counts"]
+    with live.api() as api:
+        assert api.get(f"{report['path']}/report").status_code == 401
+
+
+def test_evidence_is_verified_offline_with_the_key_set_alone(
+    installation: tuple[Live, dict[str, ReadyApp]], reports: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    live, ready = installation
+    with live.api("owner") as api:
+        signed = api.get(f"/evidence/{reports[REFERENCE]['evidence']}").json()
+        (tmp_path / "keys.json").write_text(api.get("/signing-keys").text)
+    (tmp_path / "evidence.jws").write_text(signed["jws"])
+    arguments = ["verify", str(tmp_path / "evidence.jws"), "--keys", str(tmp_path / "keys.json")]
+    held = CliRunner().invoke(evidence_command, arguments)
+    assert held.exit_code == 0, held.output
+    assert ready[REFERENCE].app_id in held.output
+    head, body, signature = signed["jws"].split(".")
+    (tmp_path / "evidence.jws").write_text(f"{head}.{body[:-4]}AAAA.{signature}")
+    assert CliRunner().invoke(evidence_command, arguments).exit_code == 1
+    other = json.loads((tmp_path / "keys.json").read_text())
+    other["keys"][0]["x"] = "OiaOMz08c7JYSlEZiRCnadENZ8CcPK-mOcj6hg9jGLQ"
+    (tmp_path / "keys.json").write_text(json.dumps(other))
+    (tmp_path / "evidence.jws").write_text(signed["jws"])
+    assert CliRunner().invoke(evidence_command, arguments).exit_code == 1

@@ -15,13 +15,12 @@ from typing import TypeVar
 import httpx
 import uvicorn
 
-from portal import demo, exchanges
+from portal import demo
 from portal.app import Gozar, create_app
 from portal.kernel.database import transaction
 from portal.settings import Settings
 
 T = TypeVar("T")
-SMALL = {"sandbox": (20, 7), "production": (4, 8)}
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,13 @@ def prepare(settings: Settings, work: Callable[[Gozar], Awaitable[T]]) -> T:
 
 
 def fresh_settings(folder: Path) -> Settings:
-    """Settings of an installation of its own on a free port."""
-    return Settings(data_dir=folder, public_url=f"http://127.0.0.1:{free_port()}")
+    """Settings of an installation of its own on a free port, with few synthetic people: each takes its time to be born."""
+    return Settings(
+        data_dir=folder,
+        public_url=f"http://127.0.0.1:{free_port()}",
+        sandbox_population=20,
+        production_population=4,
+    )
 
 
 @contextlib.contextmanager
@@ -91,14 +95,3 @@ def served(settings: Settings) -> Iterator[Live]:
     finally:
         server.should_exit = True
         thread.join(timeout=30)
-
-
-@contextlib.contextmanager
-def small_populations() -> Iterator[None]:
-    """Few synthetic people: journeys need a handful, and each takes its time to be born."""
-    before = exchanges.POPULATIONS
-    exchanges.POPULATIONS = SMALL
-    try:
-        yield
-    finally:
-        exchanges.POPULATIONS = before

@@ -19,7 +19,7 @@ from portal.app import Gozar
 from portal.conformance.cli import evidence as evidence_command
 from portal.demo import ReadyApp
 from portal.kernel.database import transaction
-from tests.factories.live import Live, fresh_settings, prepare, served, small_populations
+from tests.factories.live import Live, fresh_settings, prepare, served
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference_client"))
 from tests.journeys.saboteurs import SABOTEURS, Parts
@@ -50,10 +50,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Liv
                 )
         return made
 
-    with small_populations():
-        ready = prepare(settings, apps)
-        with served(settings) as live:
-            yield live, ready
+    ready = prepare(settings, apps)
+    with served(settings) as live:
+        yield live, ready
 
 
 def run(live: Live, ready: ReadyApp, parts: Parts, api: httpx.Client) -> dict[str, Any]:

@@ -194,6 +194,9 @@ def _test(node: Node, type_name: str, root: str) -> Test:
         case Binary("or", left, right):
             first, second = _test(left, type_name, root), _test(right, type_name, root)
             return lambda value: first(value) or second(value)
+        case Binary("=", Member(None, name), Literal(expected)) if _is_plain(type_name, name):
+            # where(system = 'phone'), the usual criterion, is one look-up.
+            return lambda value: bool(value.get(name) == expected)
         case Binary("=" | "!=" as operator, left, Literal(expected)):
             values = _values(left, type_name, root)
             if operator == "=":
@@ -209,6 +212,11 @@ def _test(node: Node, type_name: str, root: str) -> Test:
             inner = _test(target, type_name, root)
             return lambda value: not inner(value)
     raise UnsupportedPathError(str(node))
+
+
+def _is_plain(type_name: str, name: str) -> bool:
+    element = definitions.type_of(type_name).elements.get(name) if definitions.is_type(type_name) else None
+    return element is not None and not element.choice and not element.many
 
 
 def _values(node: Node, type_name: str, root: str) -> Callable[[Any], list[Any]]:

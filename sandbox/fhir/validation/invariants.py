@@ -161,6 +161,9 @@ def _dom_3(node: Any, ctx: Any) -> bool:
     contained = node.get("contained")
     if not contained or ctx.root is not node:
         return True
+    # References, which the walk has met already, settle the usual case; canonicals and the rest need a look everywhere.
+    if all("#" + str(c.get("id", "")) in ctx.fragments for c in contained):
+        return True
     marks = _fragments({k: v for k, v in node.items() if k != "contained"})
     inner = [_fragments(c) for c in contained]
     everywhere = marks.union(*inner)

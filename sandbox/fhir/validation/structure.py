@@ -30,7 +30,8 @@ class Context:
     def __init__(self, root: dict[str, Any]) -> None:
         self.root = root
         self.resource = root
-        self.fragments: frozenset[str] | None = None
+        self.fragments: set[str] = set()
+        """`#id` references met so far."""
 
     def contained_type(self, fragment: str) -> str | None:
         """The type of the contained resource `#fragment` names; None when there is none."""
@@ -354,6 +355,7 @@ def _reference_check(targets: tuple[str, ...]) -> Check:
         if slash and kind in allowed:
             return None
         if raw[0] == "#":
+            ctx.fragments.add(raw)
             actual = ctx.contained_type(raw[1:])
             if actual is None:
                 return add(None, [invariants.finding("ref-1")])

@@ -132,6 +132,16 @@ def test_contained_references_are_checked_by_what_they_reach() -> None:
         ("<div>a < b</div>", False),
         ("<div><iframe/></div>", False),
         ("<div><!-- c --><p>x</p></div>", True),
+        ("<div>a&nbsp;b &eacute; &#1575;</div>", True),
+        ("<div>a &unknown; b</div>", False),
+        ('<div><a href="java&#x0A;script:x">a</a></div>', False),
+        ("<div><img src='data:text/html,x'/></div>", False),
+        ('<div><a href="#x" class="on">a</a> on = 1</div>', True),
+        ("<div><P>x</P></div>", False),
+        ("<div>x</div><div>y</div>", False),
+        ("<div>x</div> y", False),
+        ("<div", False),
+        ("<divx>x</divx>", False),
     ],
 )
 def test_narratives_hold_formatting_only(div: str, sound: bool) -> None:

@@ -88,7 +88,7 @@ def gozar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _wait(base: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:
         try:
             httpx.get(f"{base}/healthz", timeout=2).raise_for_status()

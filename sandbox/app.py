@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -28,9 +29,11 @@ from sandbox.seeding import service as seeding
 from sandbox.seeding.service import DEFAULT_BASE
 from sandbox.settings import SandboxSettings
 from sandbox.storage import secrets
+from sandbox.storage.encoding import dump
 from sandbox.storage.layers import sweep
 from sandbox.storage.repository import Store
 from sandbox.tenants import service as tenants
+from sandbox.workflows import personas
 from sandbox.workflows.delivering import NetworkSender
 from sandbox.workflows.wiring import Workflows
 
@@ -146,8 +149,12 @@ class Application:
             await self.store.database.write(job, lock=tenants.lock_of(PRODUCTION_TENANT))
 
     def _synthetic(self) -> Iterable[bytes]:
+        """The population and, in the sandbox, the Personas after it."""
         size = self._settings.population_size
-        return seeding.population(size, self._settings.population_seed) if size else ()
+        people = seeding.population(size, self._settings.population_seed) if size else ()
+        if self._settings.environment == "production":
+            return people
+        return itertools.chain(people, map(dump, personas.resources()))
 
     async def stop(self) -> None:
         """Let writes finish and close the store."""

@@ -15,7 +15,7 @@ from sandbox.kernel.database import Transaction
 from sandbox.kernel.http import Response
 from sandbox.tenants import service as tenants
 from sandbox.workflows import controls, faults
-from sandbox.workflows.faults import BadFaultError, FaultEdge
+from sandbox.workflows.faults import BadFaultError
 from sandbox.workflows.notifications import TOPIC, TOPICS
 from sandbox.workflows.wiring import Workflows
 
@@ -26,7 +26,7 @@ _STATES: Final = {0: "waiting", 1: "delivered", 2: "given up"}
 
 def routes(workflows: Workflows) -> Routes:
     """What the control plane answers besides the exchange's own Tenant verbs."""
-    engine, edge = workflows.engine, workflows.edge
+    engine = workflows.engine
 
     async def clock(order: Order) -> Response:
         found = await tenants.get(order.services.store.database, order.tenant)
@@ -53,8 +53,7 @@ def routes(workflows: Workflows) -> Routes:
         except BadFaultError as error:
             raise Problem(422, "invalid-fault", "The fault plan cannot be followed", str(error)) from error
         await faults.set_faults(engine, order.tenant, plans)
-        if isinstance(edge, FaultEdge):
-            edge.forget(order.tenant)
+        workflows.faults.forget(order.tenant)
         return _answer({"faults": [plan.as_json() for plan in plans]})
 
     async def get_scripts(order: Order) -> Response:

@@ -8,18 +8,34 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
+from sandbox.exchange.calls import Call
+from sandbox.exchange.seams import Edge, Handler
 from sandbox.exchange.services import Services
+from sandbox.kernel.http import Response
 from sandbox.storage.layers import carry
 from sandbox.workflows.delivering import Courier, Sender
 from sandbox.workflows.engine import Engine, Reactor
 from sandbox.workflows.faults import FaultEdge
 from sandbox.workflows.models import CARRIED
+from sandbox.workflows.opening import SlotOpener
 from sandbox.workflows.operations.answering import handlers
 from sandbox.workflows.registry import Timer
 from sandbox.workflows.watching import watcher
 
 log = logging.getLogger("gozar.workflows")
 _IDLE_SECONDS: Final = 0.5
+
+
+def _chained(outer: Edge, inner: Edge) -> Edge:
+    """Two edges as one: `outer` decides first."""
+
+    async def edge(call: Call, handler: Handler) -> Response:
+        async def inside(call: Call) -> Response:
+            return await inner(call, handler)
+
+        return await outer(call, inside)
+
+    return edge
 
 
 class Workflows:
@@ -33,8 +49,9 @@ class Workflows:
         self._loops: list[asyncio.Task[None]] = []
         for table in CARRIED:
             carry(table)
-        self.edge = FaultEdge(self.engine) if services.environment == "sandbox" else None
-        services.edge = self.edge
+        self.faults = FaultEdge(self.engine)
+        if services.environment == "sandbox":
+            services.edge = _chained(self.faults, SlotOpener(self.engine))
         services.watcher = watcher(self.engine)
         services.operations.update(handlers(self.engine))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -73,14 +73,14 @@ def path_of(url: str) -> str:
     return url.removeprefix(BASE_URL).removeprefix("/")
 
 
-async def start(database_url: str, **settings: Any) -> World:
+async def start(database_url: str, *, population: Iterable[bytes] | None = None, **settings: Any) -> World:
     clock = FixedClock(START)
     options = {"population_size": 0} | settings
     app = Application(
         SandboxSettings(database_url, BASE_URL, ISSUER, **options),
         clock=clock,
         jwks=jwks,
-        population=lambda: [orjson.dumps(resource) for resource in base_population()],
+        population=lambda: population or [orjson.dumps(resource) for resource in base_population()],
     )
     await app.start()
     return World(app, clock)

@@ -111,6 +111,8 @@ class Exchange:
             raise ForbiddenError(Text("The access token names no Tenant.", "توکن دسترسی فضای آزمایشی ندارد."))
         handler, place = self._find(request, parts)
         tenant = await self._tenant(access)
+        if self._services.consents is not None:
+            access = await self._services.consents(access, tenant, self._services.now() + tenant.clock_offset)
         call = Call(
             self._services,
             request,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 
 from sandbox.exchange.calls import Call, stored_response, version_headers
+from sandbox.fhir.folding import fold_token
 from sandbox.fhir.outcomes import BadRequestError, Text, deleted_resource, unknown_resource
 from sandbox.kernel.clock import micros
 from sandbox.kernel.database import Database, Transaction
@@ -12,7 +13,7 @@ from sandbox.kernel.http import Response
 from sandbox.search.projection import project
 from sandbox.search.request import SearchRequest, understand
 from sandbox.search.sql import BASE, OWN, conditions_sql
-from sandbox.security.access import Limit
+from sandbox.security.access import Apart, Limit
 from sandbox.storage import repository
 from sandbox.storage.encoding import load
 from sandbox.storage.repository import Stored
@@ -72,9 +73,23 @@ async def matches(call: Call, found: Stored, limits: tuple[Limit, ...]) -> bool:
     """As `permitted` for a version that has no index rows any more: its compartments follow from its body."""
     store = call.services.store
     entries = store.indexer.entries(load(found.body))
+    labels = {f"{system}|{code}" for parameter, system, code in entries.tokens if parameter == "_security"}
+
+    def kept(apart: Apart) -> bool:
+        return ("Patient", apart.patient) in entries.compartments and (
+            not apart.labels or any(_folded(label) in labels for label in apart.labels)
+        )
+
     return any(
-        limit.compartment is None or limit.compartment in entries.compartments for limit in limits if not limit.query
+        (limit.compartment is None or limit.compartment in entries.compartments) and not any(map(kept, limit.apart))
+        for limit in limits
+        if not limit.query
     )
+
+
+def _folded(label: str) -> str:
+    system, _, code = label.rpartition("|")
+    return f"{system}|{fold_token(code)}"
 
 
 def showing(call: Call) -> SearchRequest:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from sandbox.exchange.calls import Call
     from sandbox.exchange.writing import Intent, Result
     from sandbox.kernel.database import Transaction
+    from sandbox.security.access import Access
     from sandbox.storage.repository import Batch
+    from sandbox.tenants.service import Tenant
 
 Handler = Callable[["Call"], Awaitable[Response]]
 Level = Literal["system", "type", "instance"]
@@ -35,5 +37,7 @@ class Watch(Protocol):
 Dispatch = Callable[["Call", "Request"], Awaitable[Response]]
 # Makes the Watch of a transaction, None when none of its writes is anybody's business.
 Watcher = Callable[["Call", "Transaction", "Batch", "Sequence[Intent]"], Watch | None]
+# The caller with what citizens' consents keep from it, at a moment of the Tenant's clock.
+Consents = Callable[["Access", "Tenant", int], Awaitable["Access"]]
 # Runs in place of a handler and calls it, or not.
 Edge = Callable[["Call", Handler], Awaitable[Response]]

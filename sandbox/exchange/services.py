@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sandbox.exchange.seams import Dispatch, Edge, Handler, OperationKey, Watcher
+from sandbox.exchange.seams import Consents, Dispatch, Edge, Handler, OperationKey, Watcher
 from sandbox.kernel.clock import Clock, micros
 from sandbox.search.compile import Compiler
 from sandbox.search.cursors import Cursors
@@ -26,6 +26,7 @@ class Services:
     watcher: Watcher | None = None
     edge: Edge | None = None
     dispatch: Dispatch | None = None
+    consents: Consents | None = None
     operations: dict[OperationKey, Handler] = field(default_factory=dict)
 
     def now(self) -> int:

@@ -35,6 +35,7 @@ from sandbox.search.service import Question, compile_question
 from sandbox.search.sql import page_sql
 from sandbox.security.access import Letter, Limit
 from sandbox.storage import repository
+from sandbox.storage.dictionary import FreshSystemsError
 from sandbox.storage.encoding import same_content
 from sandbox.storage.repository import CREATED, PATCHED, UPDATED, Batch, Stored, Written
 from sandbox.storage.rows import IndexRows
@@ -207,7 +208,11 @@ async def commit(call: Call, intents: list[Intent]) -> list[Result]:
         await check_limits(call, tx, batch, intents)
         return results if watch is None else await watch.after(intents, results)
 
-    return await store.database.write(job, lock=call.tenant.lock, weight=12 * len(intents))
+    try:
+        return await store.database.write(job, lock=call.tenant.lock, weight=12 * len(intents))
+    except FreshSystemsError as fresh:
+        await store.dictionary.number_systems(fresh.systems)
+        raise StaleError from fresh
 
 
 async def check_limits(call: Call, tx: Transaction, batch: Batch, intents: list[Intent]) -> None:

@@ -32,7 +32,7 @@ from sandbox.search.criteria import (
     Words,
 )
 from sandbox.search.request import MAX_ALTERNATIVES, pairs
-from sandbox.security.access import Limit
+from sandbox.security.access import Apart, Limit
 from sandbox.storage.dictionary import UNKNOWN, Dictionary
 
 MAX_CHAIN = 4
@@ -100,6 +100,8 @@ class Compiler:
             part = self._asked(rtype, pairs(way.query), depth=0) if way.query else []
             if way.compartment is not None:
                 part.insert(0, member(*way.compartment))
+            if way.apart:
+                part.append(self._apart(rtype, way.apart))
             if not part:
                 return []
             parts.append(part)
@@ -107,6 +109,17 @@ class Compiler:
             return parts[0]
         shapes = tuple(tuple(c.shape for c in part) for part in parts)
         return [Criterion(AnyOf(shapes), tuple(arg for part in parts for c in part for arg in c.args))]
+
+    def _apart(self, rtype: str, kept: tuple[Apart, ...]) -> Criterion:
+        """Outside of everything that consent keeps from the caller."""
+        parts = []
+        for one in kept:
+            part = [member("Patient", one.patient)]
+            if one.labels:
+                part += self._asked(rtype, [("_security", ",".join(one.labels))], depth=0)
+            parts.append(part)
+        shapes = tuple(tuple(c.shape for c in part) for part in parts)
+        return Criterion(AnyOf(shapes, negated=True), tuple(arg for part in parts for c in part for arg in c.args))
 
     # --- one parameter ------------------------------------------------------------------------------------------------
 

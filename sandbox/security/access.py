@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -13,15 +13,31 @@ from sandbox.fhir import definitions, references
 from sandbox.fhir.outcomes import ForbiddenError, Text
 from sandbox.security.scopes import Letter, Permission, permissions
 
-__all__ = ["Access", "Letter", "Limit", "access_of"]
+__all__ = ["Access", "Apart", "Letter", "Limit", "access_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What a citizen's consent keeps from the caller: resources in the compartment of `patient`, all or those of a label."""
+
+    patient: str
+    labels: tuple[str, ...] = ()
+    """`system|code` of meta.security; none means every resource."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One way of being permitted: inside `compartment` (kind, id) when given, and matching `query` when given."""
+    """One way of being permitted: inside `compartment` (kind, id) when given, and matching `query` when given.
+
+    What lies `apart` is never permitted.
+    """
 
     compartment: tuple[str, str] | None = None
     query: str = ""
+    apart: tuple[Apart, ...] = ()
+
+
+Withheld = Callable[[str], tuple[Apart, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +51,16 @@ class Access:
     user: str = ""
     patient: str = ""
     grants: Mapping[tuple[str, str], tuple[Limit, ...]] = field(default_factory=dict)
+    withheld: Withheld | None = None
+    """What consent keeps from this caller of a type, for all that is not creating; None when nothing is kept."""
 
     def limits(self, rtype: str, letter: Letter) -> tuple[Limit, ...]:
         """Ways in which this caller may `letter` resources of `rtype`; empty when there is none."""
-        return self.grants.get((rtype, letter), ())
+        granted = self.grants.get((rtype, letter), ())
+        if self.withheld is None or letter == "c":
+            return granted
+        apart = self.withheld(rtype)
+        return tuple(replace(limit, apart=apart) for limit in granted) if apart else granted
 
     def need(self, rtype: str, letter: Letter) -> tuple[Limit, ...]:
         """As `limits`. Raises `ForbiddenError` when there is no way at all."""

@@ -16,6 +16,14 @@ NO_SYSTEM = 0
 UNKNOWN = -1
 
 
+class FreshSystemsError(Exception):
+    """Code systems without a number were met inside a transaction: give them numbers and run it again."""
+
+    def __init__(self, systems: set[str]) -> None:
+        super().__init__(", ".join(sorted(systems)))
+        self.systems = systems
+
+
 class Dictionary:
     """Numbers of types, parameters (`Patient.name`) and systems, shared by everything that reads or writes rows."""
 

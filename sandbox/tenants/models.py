@@ -42,6 +42,7 @@ tenant = keyed(
     field("max_resources", Big),
     field("max_bytes", Big),
     field("revision", Integer, "0"),  # steps at every reset, restore and change of settings
+    field("consents", Big, "0"),  # steps at every write of a Consent
     field("state", Small, "1"),  # 1 open, 0 deleted
 )
 

@@ -20,7 +20,9 @@ CopyRows = Callable[[Transaction, int, int], Awaitable[None]]
 MAX_RESOURCES = 50_000
 MAX_BYTES = 256 * 1024 * 1024
 MAX_SNAPSHOTS = 20
-_FIELDS = "tenant, layer, base, base_layer, created, clock_offset, validation, max_resources, max_bytes, revision"
+_FIELDS = (
+    "tenant, layer, base, base_layer, created, clock_offset, validation, max_resources, max_bytes, revision, consents"
+)
 
 
 class TenantError(StoreError):
@@ -61,6 +63,7 @@ class Tenant:
     max_resources: int
     max_bytes: int
     revision: int
+    consents: int = 0
 
     @property
     def lock(self) -> int:

@@ -18,6 +18,7 @@ from sandbox.workflows.records import Records, copy, id_of, need, parse_instant,
 from sandbox.workflows.task_machine import CLOCK_ONLY, Machine, arrow, states
 
 APP: Final = f"{NATIONAL}/sid/app"
+GRANT: Final = "data-access-grant"
 GLASS_TIME: Final = timedelta(hours=4)
 EMERGENCY: Final = "ETREAT"
 PURPOSES: Final = ("TREAT", "HPAYMT", "HRESCH", "PATRQT", "PUBHLTH", EMERGENCY)
@@ -155,7 +156,7 @@ def document(
         "resourceType": "Consent",
         "status": "proposed",
         "scope": concept("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"),
-        "category": [concept(LOINC, "59284-0", "Patient Consent")],
+        "category": [concept(LOINC, "59284-0", "Patient Consent"), concept(CATEGORY, GRANT)],
         "patient": pointer(patient),
         "dateTime": stamp(start),
         "policyRule": concept(ACT_CODE, "OPTIN"),

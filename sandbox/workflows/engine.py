@@ -13,6 +13,7 @@ from sandbox.exchange.services import Services
 from sandbox.fhir.outcomes import ConflictError, FhirError, ForbiddenError, Text
 from sandbox.kernel.clock import instant, micros
 from sandbox.kernel.database import Transaction
+from sandbox.storage.dictionary import FreshSystemsError
 from sandbox.tenants import service as tenants
 from sandbox.tenants.service import Tenant
 from sandbox.workflows import controls, notifications
@@ -20,7 +21,7 @@ from sandbox.workflows.codes import Resource
 from sandbox.workflows.records import Event
 from sandbox.workflows.registry import TIMERS, Timer
 from sandbox.workflows.task_machine import Actor
-from sandbox.workflows.tx_records import ExchangeRecords, FreshSystemsError
+from sandbox.workflows.tx_records import ExchangeRecords
 
 log = logging.getLogger("gozar.workflows")
 T = TypeVar("T")

@@ -41,7 +41,7 @@ def _consent(rid: str, status: str, provision: Resource, end: str = "") -> Resou
         "meta": meta(),
         "status": status,
         "scope": concept("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"),
-        "category": [concept(LOINC, "59284-0", "Patient Consent")],
+        "category": [concept(LOINC, "59284-0", "Patient Consent"), concept(CATEGORY, consent.GRANT)],
         "patient": pointer(f"Patient/persona-{rid}"),
         "dateTime": "2026-01-10",
         "policyRule": concept(ACT_CODE, "OPTIN"),

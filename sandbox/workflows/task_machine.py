@@ -6,13 +6,14 @@ same transaction. `fire` is for verbs (`$book`), `follow` for plain REST writes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
-from sandbox.fhir.outcomes import ConflictError, ForbiddenError, Text
+from sandbox.fhir.outcomes import ConflictError, ForbiddenError, Issue, Text
 
 Facts = Mapping[str, Any]
 _NO_FACTS: Facts = {}
@@ -35,8 +36,15 @@ _ACTOR_FA = {Actor.APP: "برنامه", Actor.COUNTERPART: "طرف مقابل ش
 class IllegalTransition(ConflictError):
     """409: the present state does not allow this step."""
 
-    def __init__(self, text: Text, *, expression: tuple[str, ...] = ()) -> None:
-        super().__init__(text, code="business-rule", expression=expression)
+    def __init__(
+        self,
+        text: Text | None = None,
+        *,
+        issues: Sequence[Issue] = (),
+        expression: Sequence[str] = (),
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(text, code="business-rule", issues=issues, expression=expression, headers=headers)
 
 
 class TransitionNotYours(ForbiddenError):

@@ -17,6 +17,7 @@ from sandbox.search.service import compile_question
 from sandbox.search.sql import page_sql
 from sandbox.security.access import Limit
 from sandbox.storage import repository
+from sandbox.storage.dictionary import FreshSystemsError
 from sandbox.storage.encoding import load, plain, same_content
 from sandbox.storage.repository import CREATED, UPDATED, Batch, Method, Store, Written
 from sandbox.storage.rows import IndexRows
@@ -30,14 +31,6 @@ _WHOLE: Final = (Limit(),)
 _ADD_TIMER: Final = (
     "INSERT INTO workflow_timer (number, layer, due, verb, kind, rid, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
 )
-
-
-class FreshSystemsError(Exception):
-    """Code systems without a number were met inside a transaction: give them numbers and run it again."""
-
-    def __init__(self, systems: set[str]) -> None:
-        super().__init__(", ".join(sorted(systems)))
-        self.systems = systems
 
 
 class ExchangeRecords:
@@ -97,8 +90,14 @@ class ExchangeRecords:
         written = batch.save(body, rows, fid=rid, replaced=before, method=method)
         await batch.flush()
         self.written[(kind, rid)] = written
+        if kind == "Consent":
+            await self.consents_changed()
         stored: Resource = plain(load(written.body))
         return stored
+
+    async def consents_changed(self) -> None:
+        """Make every process look at the Tenant's Consents anew at its next call."""
+        await self.tx.run("UPDATE tenant SET consents=consents+1 WHERE tenant=?1", (self.tenant.tenant,))
 
     async def create_all(self, resources: Sequence[Resource]) -> None:
         """Create many new resources that carry their ids, in one go; deleted ones of the same id are left alone."""

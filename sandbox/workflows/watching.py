@@ -7,17 +7,15 @@ from dataclasses import replace
 
 from sandbox.exchange.calls import Call
 from sandbox.exchange.seams import Watcher
-from sandbox.exchange.writing import Intent, Result, StaleError
+from sandbox.exchange.writing import Intent, Result
 from sandbox.kernel.database import Transaction
 from sandbox.storage.encoding import load, plain
 from sandbox.storage.repository import Batch
-from sandbox.storage.rows import IndexRows
 from sandbox.workflows.codes import Resource
 from sandbox.workflows.engine import Engine
 from sandbox.workflows.records import copy
 from sandbox.workflows.registry import GUARDS, guards_of
 from sandbox.workflows.task_machine import Actor
-from sandbox.workflows.tx_records import FreshSystemsError
 
 
 class WorkflowWatch:
@@ -46,15 +44,11 @@ class WorkflowWatch:
             await guard.judge(self.records, known, new)
         if new != asked:
             intent.resource = new
-            intent.rows = await self._rows(new)
-
-    async def _rows(self, resource: Resource) -> IndexRows:
-        try:
-            return await self.records.rows_of(resource)
-        except FreshSystemsError as fresh:
-            raise StaleError from fresh
+            intent.rows = await self.records.rows_of(new)
 
     async def after(self, intents: Sequence[Intent], results: list[Result]) -> list[Result]:
+        if any(intent.rtype == "Consent" for intent in intents):
+            await self.records.consents_changed()
         for intent, result in zip(intents, results, strict=True):
             written = result.written
             if id(intent) not in self._before or written is None or not written.changed or not written.body:

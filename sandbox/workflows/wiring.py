@@ -13,6 +13,7 @@ from sandbox.exchange.seams import Edge, Handler
 from sandbox.exchange.services import Services
 from sandbox.kernel.http import Response
 from sandbox.storage.layers import carry
+from sandbox.workflows.consent_gate import ConsentGate
 from sandbox.workflows.delivering import Courier, Sender
 from sandbox.workflows.engine import Engine, Reactor
 from sandbox.workflows.faults import FaultEdge
@@ -52,6 +53,7 @@ class Workflows:
         self.faults = FaultEdge(self.engine)
         if services.environment == "sandbox":
             services.edge = _chained(self.faults, SlotOpener(self.engine))
+        services.consents = ConsentGate(services)
         services.watcher = watcher(self.engine)
         services.operations.update(handlers(self.engine))
 

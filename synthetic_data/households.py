@@ -59,7 +59,7 @@ class Household(NamedTuple):
 
 
 @cache
-def _single_years() -> tuple[Floats, Floats]:
+def single_years() -> tuple[Floats, Floats]:
     """The pyramid by single years of age 0..99, male and female, each as a share of the whole population."""
     male, female = np.zeros(100), np.zeros(100)
     for band in load("demography")["pyramid_2025"]:
@@ -76,7 +76,7 @@ def _single_years() -> tuple[Floats, Floats]:
 @cache
 def _adult_ages(female: bool) -> tuple[Floats, Floats]:
     """Cumulative shares of adults by exact age, for inverse sampling: (cumulative, age)."""
-    weights = _single_years()[1 if female else 0][ADULT:]
+    weights = single_years()[1 if female else 0][ADULT:]
     cumulative = np.concatenate(([0.0], np.cumsum(weights)))
     return cumulative / cumulative[-1], np.arange(ADULT, 101, dtype=np.float64)
 
@@ -94,7 +94,7 @@ def fertility() -> Floats:
 @cache
 def _child_scale() -> Floats:
     """For each child's age 0..17, the factor on fertility that gives the pyramid's number of children."""
-    male, female = _single_years()
+    male, female = single_years()
     scale = np.zeros(ADULT)
     fine = 10
     mothers = np.repeat(female[ADULT:] / fine, fine)
@@ -117,7 +117,7 @@ def _deaths() -> tuple[Floats, Floats, float]:
     """Deaths per person-year by single age for each sex, and the crude rate: mx times the pyramid."""
     table = load("demography")["mortality_mx"]
     found = []
-    for weights, sex in zip(_single_years(), ("male", "female"), strict=True):
+    for weights, sex in zip(single_years(), ("male", "female"), strict=True):
         starts = [int(age) for age in table[sex]]
         rates = np.array(list(table[sex].values()))
         mx = rates[np.searchsorted(starts, np.arange(100), side="right") - 1]
@@ -151,7 +151,7 @@ class Planner:
     def __init__(self, seed: int, as_of: int, history_years: int, until: int) -> None:
         self.seed, self.as_of, self.until = seed, as_of, until
         self.history_days = int(history_years * YEAR)
-        people = 2 / (1 - float(_single_years()[0][:ADULT].sum() + _single_years()[1][:ADULT].sum()))
+        people = 2 / (1 - float(single_years()[0][:ADULT].sum() + single_years()[1][:ADULT].sum()))
         self.death_share = min(0.95, _deaths()[2] * history_years * people)
 
     def plan(self, first: int, count: int = CHUNK) -> list[Household]:

@@ -12,7 +12,7 @@ from .population import PopulationSpec
 from .randomness import blocks, member_keys, stream_key, uniforms
 from .world.identifiers import NationalCodes, landline, mobile, postal_code
 from .world.names import Name, cohort_of, family_names, given_names, streets
-from .world.payers import Payer, payer_draw
+from .world.payers import Payer, payer_by_code, payer_draw
 from .world.places import City, cities_of
 from .world.providers import CityNetwork, network_of
 from .world.tables import Weighted
@@ -90,6 +90,7 @@ class Registrar:
         self._coined = spec.surnames == "coined"
         self._tag = population_tag(spec.seed)
         self._window, self._until = window, until
+        self._payer = payer_by_code()[spec.cohort.payer] if spec.cohort and spec.cohort.payer else None
         self._years = int((until - window) // 365.25) + 1
 
     def code_of(self, number: int) -> str:
@@ -146,7 +147,7 @@ class Registrar:
             chance, when, which = drawn[3 * year : 3 * year + 3]
             day = self._window + int((year + when) * 365.25)
             changed = payer_draw(rural).pick(which)
-            if chance < 0.04 and day < self._until and changed != made[-1][1]:
+            if chance < 0.04 and day < self._until and changed != made[-1][1] and self._payer is None:
                 made.append((day, changed))
         return tuple(made)
 
@@ -160,7 +161,7 @@ class Registrar:
         homes = self._homes(drawn, moves)
         province, rural = homes[0].city.province.code, homes[0].rural
         surnames = family_names(province, self._coined)
-        together = payer_draw(rural).pick(drawn[7])
+        together = self._payer or payer_draw(rural).pick(drawn[7])
         of_man, of_woman = surnames.pick(drawn[8]), surnames.pick(drawn[9])
         made = []
         for member, (own, insurers) in zip(members, selves, strict=True):
@@ -168,7 +169,11 @@ class Registrar:
             cohort = cohort_of(date_of(member.birth).year)
             given = given_names(member.female, cohort, province).pick(own[0])
             # One adult in ten is insured apart from the rest of the household (general knowledge).
-            payer = payer_draw(rural).pick(own[2] * 10) if own[2] < 0.1 and member.slot < 2 else together
+            payer = (
+                payer_draw(rural).pick(own[2] * 10)
+                if own[2] < 0.1 and member.slot < 2 and not self._payer
+                else together
+            )
             made.append(Identity(
                 member, self.code_of(member.number), homes, given, family,
                 self._codes.mint(member.number), mobile(own[1]), self._payers(rural, payer, insurers),

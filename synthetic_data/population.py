@@ -7,9 +7,11 @@ from typing import Any
 
 from .calendars import FIRST_YEAR, LAST_YEAR
 from .errors import SpecError
+from .world.payers import payer_by_code
 from .world.places import find_province
 
 DEFAULT_SIZE = 200
+DEFAULT_HISTORY = 4
 MAX_SIZE = 5_000_000
 # The default day the population is seen on. A constant: the same command gives the same bytes on any day.
 DEFAULT_AS_OF = date(2026, 9, 23)
@@ -33,6 +35,8 @@ class Cohort:
             raise SpecError(f"cohort sex must be female or male, not {self.sex!r}")
         if not 0 <= self.min_age <= self.max_age <= 110:
             raise SpecError(f"cohort ages must satisfy 0 <= min <= max <= 110, not {self.min_age}..{self.max_age}")
+        if self.payer is not None and self.payer not in payer_by_code():
+            raise SpecError(f"unknown insurer {self.payer!r}: choose among {', '.join(payer_by_code())}")
         if len(set(self.stories)) != len(self.stories):
             raise SpecError("a cohort names a story twice")
 
@@ -44,7 +48,9 @@ class PopulationSpec:
     size: people, those who died within the history included. seed: any integer. as_of: the day they are seen on.
     history_years: how far back routine care is written out; births, diagnoses, vaccinations and operations are
     written for the whole life. region: ISO 3166-2 province codes or names, empty for the country. stories: ids of
-    clinical stories, None for all. evolve_months: live on after as_of. first: leave out so many people at the
+    clinical stories, None for all. evolve_months: live on after as_of;
+    those born meanwhile come on top of the size. changes_since: write only what is new or changed since so many months after
+    as_of. first: leave out so many people at the
     beginning (to extend a population, ask for the larger size and skip what exists). cohort: only people like this.
     imperfections: share of each labelled defect. identifiers: "A" (provably nobody's) or "B". surnames: "curated" or
     "coined".
@@ -54,9 +60,10 @@ class PopulationSpec:
     seed: int = 1
     as_of: date = DEFAULT_AS_OF
     region: tuple[str, ...] = ()
-    history_years: int = 4
+    history_years: int = DEFAULT_HISTORY
     stories: tuple[str, ...] | None = None
     evolve_months: int = 0
+    changes_since: int | None = None
     first: int = 0
     cohort: Cohort | None = None
     imperfections: dict[str, float] = field(default_factory=dict)
@@ -90,6 +97,10 @@ class PopulationSpec:
             raise SpecError(f"history_years must be between 1 and 90 and start after {FIRST_YEAR}")
         if not 0 <= self.evolve_months <= 120:
             raise SpecError(f"evolve_months must be between 0 and 120, not {self.evolve_months}")
+        if self.changes_since is not None and not 0 <= self.changes_since < self.evolve_months:
+            raise SpecError(
+                f"changes_since must lie between 0 and the {self.evolve_months} months lived on, not {self.changes_since}"
+            )
 
     def with_(self, **changes: Any) -> "PopulationSpec":
         """A copy with some fields changed, checked again."""

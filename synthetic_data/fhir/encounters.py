@@ -38,10 +38,10 @@ _PRIMARY = encode({"coding": [v3("v3-ParticipationType", "ATND", "attender")]})
 
 
 @cache
-def _setting(code: str) -> bytes:
+def _setting(code: str, status: bytes = b"finished") -> bytes:
     kind = TYPES[code]
     return b"".join((
-        b'",', META, b',"status":"finished","class":', _CLASS[CLASS_OF[code]],
+        b'",', META, b',"status":"', status, b'","class":', _CLASS[CLASS_OF[code]],
         b',"type":[', concepts.own(systems.SERVICE, *kind), b"],",
     ))  # fmt: skip
 
@@ -74,12 +74,27 @@ def write_encounter(life: Life, visit: Visit, minutes: int, died: bool) -> None:
         _place(visit.physician, code == "teleconsultation"),
         b',"period":{"start":"', visit.start, b'","end":"', ISO[visit.end], CLOCK[visit.end][end_minute], b'"}',
     ]  # fmt: skip
+    _add_reasons(parts, visit)
+    if visit.setting.inpatient or died:
+        parts += (b',"hospitalization":{"dischargeDisposition":', _DISCHARGE["exp" if died else "home"], b"}")
+    parts.append(b"}")
+    life.out.append(("Encounter", visit.text, b"".join(parts)))
+
+
+def _add_reasons(parts: list[bytes], visit: Visit) -> None:
     if visit.reasons:
         parts += (b',"reasonCode":[', b",".join([concepts.diagnosis(code) for code in visit.reasons]), b"]")
     if visit.diagnoses:
         listed = b'"}},{"condition":{"reference":"Condition/'.join(visit.diagnoses)
         parts += (b',"diagnosis":[{"condition":{"reference":"Condition/', listed, b'"}}]')
-    if visit.setting.inpatient or died:
-        parts += (b',"hospitalization":{"dischargeDisposition":', _DISCHARGE["exp" if died else "home"], b"}")
+
+
+def write_open_encounter(life: Life, visit: Visit) -> None:
+    """Write a stay that has not ended when the population is seen."""
+    parts = [
+        b'{"resourceType":"Encounter","id":"', visit.id, _setting(visit.setting.code, b"in-progress"), life.subject,
+        _place(visit.physician, False), b',"period":{"start":"', visit.start, b'"}',
+    ]  # fmt: skip
+    _add_reasons(parts, visit)
     parts.append(b"}")
     life.out.append(("Encounter", visit.text, b"".join(parts)))

@@ -10,7 +10,7 @@ from ..fhir import observations as o
 from ..fhir.billing import line, write_claim
 from ..fhir.conditions import problem_of, write_allergy
 from ..fhir.documents import write_document
-from ..fhir.encounters import attending, write_encounter
+from ..fhir.encounters import attending, write_encounter, write_open_encounter
 from ..fhir.medications import write_dispense, write_request
 from ..fhir.orders import (
     performer,
@@ -94,7 +94,7 @@ def admit(run: Run, day: int, specialty: str, nights: int) -> Visit | None:
     close_visit(life)
     visit = open_visit(run, day, "admission", specialty)
     if visit is not None:
-        visit.end = min(day + nights, life.death, life.until - 1)
+        visit.end = min(day + nights, life.death)
         life.admitted = visit.end
         visit.lines += [(_VISIT_LINES["admission"], SETTINGS["admission"].price)] * max(0, visit.end - day - 1)
     return visit
@@ -108,6 +108,9 @@ def close_visit(life: Life) -> None:
     life.visit = None
     low, high = visit.setting.minutes
     died = life.death == visit.end and visit.setting.code in _ALWAYS_OPEN
+    if visit.end >= life.until:
+        write_open_encounter(life, visit)  # still in hospital; settled and summed up on discharge
+        return
     write_encounter(life, visit, low + (visit.minute * 7 + visit.day) % (high - low), died)
     if visit.setting.code in _BOOKED and visit.run.u() < 0.4:
         write_booking(life, visit.text, visit.physician, visit.day, visit.minute, b"fulfilled")
@@ -173,8 +176,7 @@ def order(run: Run, day: int, key: str) -> None:
     taken, minute = (
         (day, min(1380, visit.minute + 10 + int(draw * 40))) if urgent else (OPEN_DAY[day + 1], 420 + int(draw * 180))
     )
-    if taken >= min(run.life.until, run.life.death):
-        return  # the sample has not been taken yet
+    made = len(run.life.out)
     moment = ISO[taken] + CLOCK[taken][minute]
     issued = ISO[taken] + CLOCK[taken][min(1439, minute + (45 if urgent else 240) + int(draw * 60))]
     specimen = write_specimen(
@@ -186,6 +188,8 @@ def order(run: Run, day: int, key: str) -> None:
     ))  # fmt: skip
     results = [result(run, day, test, middle) for test in panel.tests]
     write_report(run, visit, code, request, specimen, [r for r in results if r], moment, issued, facility.id)
+    if taken >= min(run.life.until, run.life.death):
+        del run.life.out[made:]  # the sample has not been taken yet; ids and draws are spent all the same
     visit.lines.append((line(code, panel.price), panel.price))
     run.memory.pop("creatinine", None)
 
@@ -226,10 +230,13 @@ def image(run: Run, day: int, study: Service, conclusion: str) -> None:
     code = concepts.service(study.key)
     request = write_order(run, visit, code, True)
     urgent = visit.setting.code in _ALWAYS_OPEN
-    done = day if urgent else OPEN_DAY[day + 1 + int(run.u() * 5)]
-    if done < min(run.life.until, run.life.death):
-        minute = min(1400, visit.minute + 60) if urgent else 540 + int(run.u() * 500)
-        write_imaging_report(run, visit, code, request, conclusion, done, minute)
+    draw = run.u()
+    done = day if urgent else OPEN_DAY[day + 1 + int(draw * 5)]
+    minute = min(1400, visit.minute + 60) if urgent else 540 + int(draw * 3571) % 500
+    made = len(run.life.out)
+    write_imaging_report(run, visit, code, request, conclusion, done, minute)
+    if done >= min(run.life.until, run.life.death):
+        del run.life.out[made:]
     visit.lines.append((line(code, study.price), study.price))
 
 
@@ -278,16 +285,19 @@ def _dispense(run: Run, visit: Visit, drug: Drug, request: bytes, count: int, da
     last = min(run.life.until, run.life.death)
     day = visit.day if draw < 0.8 or visit.setting.inpatient else visit.day + 1
     minute = min(1430, visit.minute + 30 + int(draw * 90))
-    if day >= last:
-        return
+    made = len(run.life.out)
     substituted = 0.1 < draw < 0.16
     if 0.16 < draw < 0.22 and count >= 4 and days >= 4:
         half = count // 2
         write_dispense(run, visit, drug, request, day, minute, half, days // 2, substituted)
-        if visit.day + 5 < last:
-            write_dispense(run, visit, drug, request, visit.day + 5, 660, count - half, days - days // 2, substituted)
-        return
-    write_dispense(run, visit, drug, request, day, minute, count, days, substituted)
+        kept = len(run.life.out)
+        write_dispense(run, visit, drug, request, visit.day + 5, 660, count - half, days - days // 2, substituted)
+        if visit.day + 5 >= last:
+            del run.life.out[kept:]
+    else:
+        write_dispense(run, visit, drug, request, day, minute, count, days, substituted)
+    if day >= last:
+        del run.life.out[made:]
 
 
 def allergic(run: Run, day: int, substance: str, severe: bool) -> None:

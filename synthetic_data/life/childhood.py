@@ -47,11 +47,11 @@ def plan_childhood(life: Life) -> None:
         _plan_schedule(life, run, last)
     if life.birth < day_of_month("2003-06") and run.u() < 0.78:
         _covid(life, run, last)
-    if last - life.birth < 6.5 * YEAR or life.window - life.birth < 5 * YEAR:
+    if life.window - life.birth < 5.2 * YEAR:
         growth = module_run(life, "childhood")
         for months in _GROWTH_MONTHS:
             day = life.birth + int(months * MONTH) + int(growth.u() * 20)
-            if life.window <= day <= last and growth.u() < 0.8:
+            if growth.u() < 0.8 and life.window <= day <= last:
                 life.push(OPEN_DAY[day], growth, _growth_visit)
 
 
@@ -65,7 +65,8 @@ def _plan_schedule(life: Life, run: Run, last: int) -> None:
             day = life.birth + int(months * MONTH) + (int(run.u() * 14) if months else 1)
             if months:
                 day = OPEN_DAY[day]
-        if day > last or not dose.start <= day < dose.end or (not complete and run.u() < 0.4):
+        missed = not complete and run.u() < 0.4
+        if missed or day > last or not dose.start <= day < dose.end:
             continue
         if day < life.window:
             write_immunization(run, None, dose.cvx, dose.number, day)

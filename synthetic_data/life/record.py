@@ -28,7 +28,7 @@ class Life:
 
     __slots__ = (
         "admitted", "agenda", "allergies", "birth", "coverages", "death", "drift", "engine", "family", "female", "flags", "home",
-        "insured", "key", "known", "open_conditions", "out", "patient", "phase", "pid", "runs", "size_z", "state", "subject",
+        "insured", "key", "known", "open_conditions", "out", "patient", "phase", "pid", "pushed", "runs", "size_z", "state", "subject",
         "until", "visit", "who", "window",
     )  # fmt: skip
 
@@ -47,6 +47,7 @@ class Life:
         self.out: list[Resource] = []
         self.agenda: list[Event] = []
         self.visit: Visit | None = None
+        self.pushed = 0
         self.known = False  # whether the care network has met this person within the history
         self.admitted = 0  # the day until which the person lies in hospital
         self.flags: set[str] = set()
@@ -62,8 +63,8 @@ class Life:
 
     def push(self, day: int, run: "Run", enter: Callable[["Run", int], None]) -> None:
         """Put something on the agenda. Ties of a day are settled by story, then by order within it."""
-        run.pushed += 1
-        heappush(self.agenda, (day, run.rank + run.pushed, enter, run))
+        self.pushed += 1
+        heappush(self.agenda, (day, run.rank + self.pushed, enter, run))
 
     def begin(self, story: str, day: int) -> None:
         """Begin a story that another one triggers; nothing happens when it runs already or is not part of the population."""
@@ -84,12 +85,11 @@ class Life:
 class Run:
     """One clinical story in one life: its draws, its ids, its drugs."""
 
-    __slots__ = ("adherence", "drugs", "life", "memory", "number", "prefix", "pushed", "rank", "story", "text", "u")
+    __slots__ = ("adherence", "drugs", "life", "memory", "number", "prefix", "rank", "story", "text", "u")
 
     def __init__(self, life: Life, story: "Story", u: Draw) -> None:
         self.life, self.story, self.u = life, story, u
         self.rank: int = story.rank
-        self.pushed = 0
         self.text: str = f"{life.who.code}-{story.code}"
         self.prefix: bytes = self.text.encode()
         self.number = 0

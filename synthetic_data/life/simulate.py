@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calendars import JALALI, MONTH, YEAR, day_of
+from ..cohorts import prevalence, required
 from ..conditions.program import Death, Onset, Story, schedule
 from ..conditions.registry import select
 from ..fhir.conditions import write_conditions
@@ -60,7 +61,7 @@ class Engine:
 
     def live(self, people: list[tuple[Identity, Family]]) -> Iterator[tuple[Identity, list[Resource]]]:
         """The resources of each person, in order; the family is what they may be related to."""
-        for life in self._prepare(people):
+        for life in self.prepare(people):
             yield life.who, self._run(life)
 
     def begin(self, life: Life, name: str, day: int) -> None:
@@ -72,13 +73,15 @@ class Engine:
         life.runs[name] = run
         schedule(run, day, story.states[0])
 
-    def _prepare(self, people: list[tuple[Identity, Family]]) -> list[Life]:
+    def prepare(self, people: list[tuple[Identity, Family]]) -> list[Life]:
+        """Lives ready to run: latent state, onsets and deaths decided, nothing written yet."""
         numbers = np.array([who.member.number for who, _ in people], dtype=np.uint64)
         keys = member_keys(self.spec.seed, numbers)
         own = uniforms(keys, _PERSON)
         births = np.array([who.member.birth for who, _ in people], dtype=np.float64)
         female = np.array([who.member.female for who, _ in people])
         shared = latent.factors(keys)
+        forced = self._force(keys, births, female, shared)
         state, drift = latent.start(keys, shared, female, births, self.window)
         lives = [Life(who, family, key, self) for (who, family), key in zip(people, keys.tolist(), strict=True)]
         columns = zip(lives, state.tolist(), drift.tolist(), own.tolist(), strict=True)
@@ -87,7 +90,7 @@ class Engine:
             life.phase = int(phase * 3600)
             life.size_z = NORMAL[int(size * NORMAL_SIZE)]
             self._mortality(life, dying)
-        group = _Group(lives, keys, births, female, shared)
+        group = _Group(lives, keys, births, female, shared, forced)
         for story in self.stories.values():
             self._begin_all(story, group)
         for life, row in zip(lives, own.tolist(), strict=True):
@@ -138,12 +141,33 @@ class Engine:
             if life.birth <= day <= life.death and day < self.until:
                 life.push(day, runs[index], enter)
 
+    def _own(self, story: Story, keys: Keys) -> Floats:
+        return normals(uniforms(keys, np.array([self._onset_streams[story.id]], dtype=np.uint64))[:, 0])
+
+    def _force(self, keys: Keys, births: Floats, female: NDArray[np.bool_], shared: Floats) -> dict[str, Floats]:
+        """In a cohort, place liabilities inside the prevalence of what is asked for, and move the shared factors along."""
+        forced: dict[str, Floats] = {}
+        if self.spec.cohort is None:
+            return forced
+        ages = (self.as_of - births) / YEAR
+        for story in required(self.spec.cohort, self.stories):
+            loads = story.onset.factors
+            liability = latent.share(shared, loads, self._own(story, keys))
+            share = np.where(female, prevalence(story.onset, True, ages), prevalence(story.onset, False, ages))
+            place = normal_cdf(liability) * share
+            moved = normals(np.clip(place, 0.0, 1 - 1e-9)) - liability
+            for name, load in loads.items():
+                shared[:, latent.FACTORS.index(name)] += load * moved
+            forced[story.id] = place
+        return forced
+
     def _prevalent(self, story: Story, group: "_Group") -> list[tuple[int, int]]:
         """(person, day) of everybody whose liability crosses the prevalence at some age."""
         onset = story.onset
-        own = normals(uniforms(group.keys, np.array([self._onset_streams[story.id]], dtype=np.uint64))[:, 0])
-        place = normal_cdf(latent.share(group.shared, onset.factors, own))
-        place = place / _local(onset, group)
+        place = group.forced.get(story.id)
+        if place is None:
+            place = normal_cdf(latent.share(group.shared, onset.factors, self._own(story, group.keys)))
+            place = place / _local(onset, group)
         days = np.full(len(place), np.inf)
         for sex in (False, True):
             ages, amounts = _curve(onset.female if sex else onset.male)
@@ -216,12 +240,19 @@ class Engine:
 class _Group:
     """The people of a shard as columns."""
 
-    __slots__ = ("births", "female", "keys", "lives", "rural", "shared", "thalassaemia")
+    __slots__ = ("births", "female", "forced", "keys", "lives", "rural", "shared", "thalassaemia")
 
     def __init__(
-        self, lives: list[Life], keys: Keys, births: Floats, female: NDArray[np.bool_], shared: Floats
+        self,
+        lives: list[Life],
+        keys: Keys,
+        births: Floats,
+        female: NDArray[np.bool_],
+        shared: Floats,
+        forced: dict[str, Floats],
     ) -> None:
         self.lives, self.keys, self.births, self.female, self.shared = lives, keys, births, female, shared
+        self.forced = forced  # liabilities that a cohort prescribes
         self.rural = np.array([life.home.rural for life in lives])
         self.thalassaemia = np.array([life.home.city.province.thalassaemia for life in lives])
 

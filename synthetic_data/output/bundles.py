@@ -16,7 +16,7 @@ from ..fhir.infrastructure import infrastructure
 from ..generator import Batch, Simulation
 from ..population import PopulationSpec
 from .directory import Directory
-from .manifest import describe
+from .manifest import Tally, count, describe
 from .pool import run
 from .progress import Progress
 
@@ -70,9 +70,14 @@ def bundle(batch: Batch) -> Made:
     return f"{batch.label}.json", content, len(entries)
 
 
-def bundles(batches: Iterator[Batch]) -> list[Made]:
-    """The Bundles of a shard."""
-    return [bundle(batch) for batch in batches]
+def bundles(batches: Iterator[Batch]) -> tuple[list[Made], dict[str, int]]:
+    """The Bundles of a shard, and what its people add to the tally."""
+    tally = Tally()
+    made = []
+    for batch in batches:
+        made.append(bundle(batch))
+        tally.add(count(batch))
+    return made, tally.counts
 
 
 def write_bundles(
@@ -81,14 +86,18 @@ def write_bundles(
     """Write a Bundle per person; returns the manifest. An interrupted run goes on where it stopped."""
     manifest = describe(spec, "bundle")
     with Directory(path, manifest, overwrite) as directory:
-        made = directory.done["people"] if directory.done else 0
-        household = directory.done["household"] if directory.done else -1
+        done = directory.done or {"people": 0, "household": -1, "seen": 0, "tally": {}}
+        tally = Tally(done["tally"])
+        people, seen, household = done["people"], done["seen"], done["household"]
         shards = (shard for shard in Simulation(spec).shards() if shard.household > household)
-        for number, (shard, files) in enumerate(run(spec, shards, bundles, jobs)):
-            for name, content, count in files:
-                directory.place(name, content, count, sha256(content).hexdigest())
-            made += shard.keep
+        for number, (shard, (files, found)) in enumerate(run(spec, shards, bundles, jobs)):
+            for name, content, resources in files:
+                directory.place(name, content, resources, sha256(content).hexdigest())
+            tally.add(found)
+            people, seen = people + len(files), seen + shard.keep
             if number % _EVERY == _EVERY - 1:
-                directory.checkpoint({"people": made, "household": shard.household})
-            progress(made, spec.size - spec.first)
-        return directory.finish({**manifest, "people": made})
+                directory.checkpoint(
+                    {"people": people, "household": shard.household, "seen": seen, "tally": tally.counts}
+                )
+            progress(seen, spec.size - spec.first)
+        return directory.finish({**manifest, "people": people, **tally.told()})

@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 from ..generator import Batch, Simulation
 from ..population import PopulationSpec
 from .directory import PARTIAL, Directory, explain
-from .manifest import describe
+from .manifest import Tally, count, describe
 from .pool import run
 from .progress import Progress
 from .tables import BOOLEANS, COLUMNS, FLOATS, INTEGERS, TABLES
 
 Columns = dict[str, dict[str, list[Any]]]
+Found = tuple[Columns, int, dict[str, int]]
 _GROUP = 65_536  # rows of a row group: fixed, so that the bytes do not depend on shards or jobs
 
 
@@ -33,10 +34,14 @@ def _type(column: str) -> pa.DataType:
 SCHEMAS = {table: pa.schema([(column, _type(column)) for column in columns]) for table, columns in COLUMNS.items()}
 
 
-def columns(batches: Iterator[Batch]) -> Columns:
-    """The rows of a shard, column by column."""
+def columns(batches: Iterator[Batch]) -> Found:
+    """The rows of a shard, column by column; how many people; and what they add to the tally."""
+    tally = Tally()
+    people = 0
     made: Columns = {table: {name: [] for name in names} for table, names in COLUMNS.items()}
     for batch in batches:
+        people += 1
+        tally.add(count(batch))
         for kind, _, content in batch.resources:
             if kind in TABLES:
                 table, rows = TABLES[kind]
@@ -44,7 +49,7 @@ def columns(batches: Iterator[Batch]) -> Columns:
                 for row in rows(orjson.loads(content)):
                     for name, value in row.items():
                         target[name].append(value)
-    return made
+    return made, people, tally.counts
 
 
 class _Table:
@@ -101,19 +106,21 @@ def write_parquet(
     """Write the tables; returns the manifest. A Parquet file cannot be continued: an interrupted run begins again."""
     manifest = describe(spec, "parquet")
     with Directory(path, manifest, overwrite) as directory:
-        made = 0
+        people = seen = 0
+        tally = Tally()
         try:
             with _Tables(path) as tables:
-                for shard, found in run(spec, Simulation(spec).shards(), columns, jobs):
+                for shard, (found, here, counts) in run(spec, Simulation(spec).shards(), columns, jobs):
                     for table, values in found.items():
                         tables.made[table].add(values)
-                    made += shard.keep
-                    progress(made, spec.size - spec.first)
+                    tally.add(counts)
+                    people, seen = people + here, seen + shard.keep
+                    progress(seen, spec.size - spec.first)
             for name, written in tables.made.items():
                 directory.adopt(f"{name}.parquet", written.rows, _digest(written.path))
         except OSError as error:
             raise explain(error, path) from error
-        return directory.finish({**manifest, "people": made})
+        return directory.finish({**manifest, "people": people, **tally.told()})
 
 
 def _digest(path: Path) -> str:

@@ -41,7 +41,8 @@ check: setup ## lint, types and import directions
 	@lint-imports
 
 test: setup check build/docs/.built ## everything that must be green
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not browser"
+	@$(BIN)/python -m pytest -m browser
 
 bench: setup ## measure speed, as ratios to a baseline of the same run
 	@$(BIN)/python -m tests.benchmarks

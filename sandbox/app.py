@@ -16,6 +16,7 @@ from sandbox.counterparts import reacting as counterparts
 from sandbox.counterparts.control import routes as control_routes
 from sandbox.exchange.application import PRODUCTION_TENANT, Exchange
 from sandbox.exchange.control import Control
+from sandbox.exchange.operations import OPERATIONS
 from sandbox.exchange.services import Services
 from sandbox.kernel.clock import Clock
 from sandbox.kernel.database import Database, Transaction
@@ -71,6 +72,7 @@ class Application:
         self._control: AsgiApp | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._workflows: Workflows | None = None
+        self._services: Services | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -116,6 +118,8 @@ class Application:
             self.store, Cursors(secret), self._clock, settings.base_url, settings.issuer, settings.environment
         )
         await self._seed(services)
+        services.operations.update(OPERATIONS)
+        self._services = services
         self._workflows = self._wire(services)
         self._workflows.start()
         self._exchange = Exchange(services, self._verifier, prefix=FHIR_PREFIX, default_base=DEFAULT_BASE)
@@ -164,6 +168,10 @@ class Application:
                 await self._sweeper
         if self._workflows is not None:
             await self._workflows.stop()
+        if self._services is not None:
+            for task in list(self._services.background.values()):
+                with contextlib.suppress(Exception):
+                    await task
         self._exchange = self._control = None
         await self.store.close()
 

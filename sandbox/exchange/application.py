@@ -167,7 +167,7 @@ class Exchange:
                 ),
                 code="not-supported",
             )
-        if method not in ("GET", "POST"):
+        if method not in ("GET", "POST") and not (method == "DELETE" and tail.endswith("-status")):
             raise _not_allowed(method, ["GET", "POST"])
         return found
 

@@ -138,7 +138,7 @@ async def run(call: Call, request: SearchRequest, path: str, extra: Sequence[Cri
             )
         )
     rendering = service.Rendering(services.base_url, path, call.language, _verbatim(call, request))
-    links = _links(call, page, question)
+    links = service.cursor_links(services.cursors, call.tenant, page, question, call.now)
     body = service.bundle(page, included, request, rendering, store.dictionary.type_names, links, warnings)
     return json_response(body)
 
@@ -151,17 +151,3 @@ def _verbatim(call: Call, request: SearchRequest) -> bytes:
 
 
 _OWN = (b"_cursor", b"_format", b"_pretty", b"%5F", b"%5f", b" ", b"<", b">")
-
-
-def _links(call: Call, page: service.Page, question: service.Question) -> tuple[str, str]:
-    tenant = f"{call.tenant.tenant}/{call.tenant.revision}"
-    made = []
-    for edge, backwards in ((page.following, False), (page.previous, True)):
-        made.append(
-            call.services.cursors.make(
-                edge, tenant=tenant, question=question.binding, now=call.now, backwards=backwards
-            )
-            if edge is not None
-            else ""
-        )
-    return made[0], made[1]

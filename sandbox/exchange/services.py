@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ class Services:
     edge: Edge | None = None
     dispatch: Dispatch | None = None
     consents: Consents | None = None
+    background: dict[str, asyncio.Task[bytes]] = field(default_factory=dict)
+    """Work that outlives its request, by job; the exchange waits for it when it stops."""
     operations: dict[OperationKey, Handler] = field(default_factory=dict)
 
     def now(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import sandbox.exchange.models
 import sandbox.storage.models
 import sandbox.tenants.models
 import sandbox.workflows.models  # noqa: F401  each declares its tables on the metadata

@@ -81,6 +81,13 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Dated:
+    """Clinical date within a compartment: arguments are kind, owner, first and last moment (half-open)."""
+
+    width: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """Items of a List (`_list`): argument is the List's id; `param` is List.item."""
 
@@ -135,7 +142,7 @@ class Never:
     width: int = 0
 
 
-Shape = Match | Missing | Ids | Updated | Words | Member | Listed | AnyOf | Chain | Has | Never
+Shape = Match | Missing | Ids | Updated | Words | Member | Dated | Listed | AnyOf | Chain | Has | Never
 
 
 @dataclass(frozen=True, slots=True)

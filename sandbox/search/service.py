@@ -220,6 +220,20 @@ def _link(relation: str, url: str) -> bytes:
     return b'{"relation":"%s","url":%s}' % (relation.encode(), orjson.dumps(url))
 
 
+def cursor_links(cursors: Cursors, tenant: Tenant, page: Page, question: Question, now: int) -> tuple[str, str]:
+    """Cursors of the next and the previous page, "" where there is none."""
+    if page.following is None and page.previous is None:
+        return "", ""
+    where, binding = f"{tenant.tenant}/{tenant.revision}", question.binding
+
+    def cursor(edge: list[Any] | None, *, backwards: bool) -> str:
+        if edge is None:
+            return ""
+        return cursors.make(edge, tenant=where, question=binding, now=now, backwards=backwards)
+
+    return cursor(page.following, backwards=False), cursor(page.previous, backwards=True)
+
+
 def types_of(parameters: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Types named by `_type`. Raises `BadRequestError` for an unknown one."""
     named = [part for name, value in parameters if name == "_type" for part in value.split(",") if part]

@@ -19,6 +19,7 @@ from sandbox.search.criteria import (
     AnyOf,
     Arm,
     Chain,
+    Dated,
     Has,
     Ids,
     Listed,
@@ -122,6 +123,14 @@ def _member(place: _Place, rtype: int) -> str:
     )
 
 
+def _dated(place: _Place, rtype: int) -> str:
+    kind, owner, first, last = _marks(place.argument, 4)
+    return (
+        f"EXISTS (SELECT 1 FROM idx_compartment t WHERE t.layer={place.layer} AND t.kind={kind} AND t.owner={owner} "
+        f"AND t.rtype={rtype} AND t.vid={place.vid} AND t.date>={first} AND t.date<{last})"
+    )
+
+
 def _live(layer: str, rtype: int, fid: str) -> str:
     """The live version `y` of `rtype/fid` in a layer."""
     return f"SELECT 1 FROM version y WHERE y.layer={layer} AND y.rtype={rtype} AND y.fid={fid} AND y.live=1"
@@ -189,6 +198,8 @@ def _probe(shape: Shape, place: _Place, rtype: int, dialect: Dialect) -> str:
             return _words(shape, place, dialect)
         case Member():
             return _member(place, rtype)
+        case Dated():
+            return _dated(place, rtype)
         case Listed():
             return _listed(shape, place)
         case AnyOf():
@@ -462,6 +473,12 @@ def page_sql(query: Query, dialect: Dialect) -> str:
 def count_sql(query: Query, dialect: Dialect) -> str:
     """One number: how many match, counting no further than ?3."""
     return f"SELECT COUNT(*) FROM (SELECT 1 FROM ({_union(query, dialect)}) m LIMIT ?3) c"
+
+
+@lru_cache(maxsize=4096)
+def met_sql(shapes: tuple[Shape, ...], layer: str, vid: str, argument: int, rtype: int, dialect: Dialect) -> str:
+    """Conditions for versions `vid` of one layer, whether or not the own layer hides them now."""
+    return _all(shapes, _Place(layer, vid, argument), rtype, dialect)
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,15 @@
+"""Operations of the specification, one file per noun; `OPERATIONS` is what the router and the CapabilityStatement know."""
+
+from __future__ import annotations
+
+from sandbox.exchange.operations import checking, everything, export, lastn, matching, meta
+from sandbox.exchange.seams import Handler, OperationKey
+
+OPERATIONS: dict[OperationKey, Handler] = {
+    **checking.OPERATIONS,
+    **everything.OPERATIONS,
+    **export.OPERATIONS,
+    **lastn.OPERATIONS,
+    **matching.OPERATIONS,
+    **meta.OPERATIONS,
+}

@@ -1,6 +1,6 @@
 """Bulk exports.
 
-Revises: 20261122_10
+Revises: 20261122_11
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from sandbox.kernel.tables import Big, Id_C, Text_C
 
 revision = "20261122_20"
-down_revision = "20261122_10"
+down_revision = "20261122_11"
 branch_labels = None
 depends_on = None
 

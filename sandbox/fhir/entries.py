@@ -102,8 +102,8 @@ class IndexEntries:
     """
 
     __slots__ = (
-        "compartments", "composites", "dates", "numbers", "of_types", "own_base", "positions", "present", "quantities",
-        "references", "resource", "strings", "texts", "tokens", "uris",
+        "compartments", "composites", "dates", "numbers", "of_types", "own_base", "positions", "quantities", "references",
+        "resource", "strings", "texts", "tokens", "uris",
     )  # fmt: skip
 
     def __init__(self, own_base: str = "", resource: Any = None) -> None:
@@ -121,22 +121,21 @@ class IndexEntries:
         self.positions: list[PositionEntry] = []
         self.composites: list[CompositeEntry] = []
         self.compartments: list[tuple[str, str]] = []
-        self.present: set[str] = set()
+
+    @property
+    def present(self) -> set[str]:
+        """Codes that have at least one value."""
+        return {entry[0] for name in _KINDS for entry in getattr(self, name)}
 
     def settle(self) -> None:
-        """Drop duplicates and work out `present`."""
+        """Drop duplicates."""
         self.resource = None
-        present: set[str] = set()
         for name in _KINDS:
             entries = getattr(self, name)
-            if entries:
-                if len(entries) > 1:
-                    unique = list(dict.fromkeys(entries))
-                    setattr(self, name, unique)
-                present.update([e[0] for e in entries])
+            if len(entries) > 1 and len(set(entries)) < len(entries):
+                setattr(self, name, list(dict.fromkeys(entries)))
         if len(self.compartments) > 1:
             self.compartments = list(dict.fromkeys(self.compartments))
-        self.present = present
 
 
 _KINDS: Final = (

@@ -172,16 +172,8 @@ def value_set_of(resource: Mapping[str, Any]) -> ValueSet:
     return ValueSet(str(resource.get("url", "")), name, resource.get("version", ""), parts("include"), parts("exclude"))
 
 
-def _is_unit(code: str) -> bool:
-    try:
-        ucum.unit(code)
-    except ucum.UnknownUnitError:
-        return False
-    return True
-
-
 GRAMMARS: Final[dict[str, Callable[[str], bool]]] = {
-    ucum.SYSTEM: _is_unit,
+    ucum.SYSTEM: ucum.is_unit,
     "urn:ietf:bcp:13": lambda code: (
         re.fullmatch(r"[\w.+-]{1,64}/[\w.+-]{1,100}(;.{0,100})?", code, re.ASCII) is not None
     ),

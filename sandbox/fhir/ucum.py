@@ -37,8 +37,34 @@ _PREFIXES: Final = {
 }  # fmt: skip
 
 # Code -> (factor, definition in units above it, takes metric prefixes).
-_BASES: Final = ("m", "s", "g", "K", "cd", "C", "rad", "mol", "[iU]", "[arb'U]")
-_PREFIXED_BASES: Final = frozenset({"m", "s", "g", "K", "cd", "C", "rad", "mol", "[iU]"})
+# Arbitrary and logarithmic units are bases as well: they do not convert into others by a factor.
+_BASES: Final = frozenset({
+    "m", "s", "g", "K", "cd", "C", "rad", "mol", "[iU]", "[arb'U]", "[CFU]", "[FFU]", "[PFU]", "[APL'U]", "[GPL'U]", "[MPL'U]",
+    "[AU]", "[BAU]", "[Amb'a'1'U]", "[D'ag'U]", "[PNU]", "[TCID_50]", "[CCID_50]", "[EID_50]", "[Lf]", "[USP'U]", "[beth'U]",
+    "[bdsk'U]", "[dye'U]", "[ka'U]", "[knk'U]", "[mclg'U]", "[smgy'U]", "[tb'U]", "[todd'U]", "[S]", "[G]", "[EU]", "[ELU]",
+    "[IR]", "[PRU]", "[pH]", "Np", "B", "B[V]", "B[mV]", "B[uV]", "B[W]", "B[kW]", "B[SPL]",
+})  # fmt: skip
+_PREFIXED_BASES: Final = frozenset(
+    {
+        "m",
+        "s",
+        "g",
+        "K",
+        "cd",
+        "C",
+        "rad",
+        "mol",
+        "[iU]",
+        "Np",
+        "B",
+        "B[V]",
+        "B[mV]",
+        "B[uV]",
+        "B[W]",
+        "B[kW]",
+        "B[SPL]",
+    }
+)
 _DERIVED: Final[dict[str, tuple[float, str, bool]]] = {
     "10*": (10, "1", False), "10^": (10, "1", False), "%": (0.01, "1", False), "[ppth]": (1e-3, "1", False),
     "[ppm]": (1e-6, "1", False), "[ppb]": (1e-9, "1", False), "[pi]": (math.pi, "1", False),
@@ -65,10 +91,33 @@ _DERIVED: Final[dict[str, tuple[float, str, bool]]] = {
     "[cup_us]": (0.2365882365, "L", False), "[foz_us]": (29.5735295625, "mL", False),
     "[tbs_us]": (14.78676478125, "mL", False), "[tsp_us]": (4.92892159375, "mL", False), "[drp]": (0.05, "mL", False),
     "[cup_m]": (240, "mL", False), "[tbs_m]": (15, "mL", False), "[tsp_m]": (5, "mL", False),
+    "St": (1e-4, "m2.s-1", True), "mho": (1, "S", True), "Gal": (0.01, "m.s-2", True), "sb": (1e4, "cd.m-2", False),
+    "ph": (1e4, "lx", False), "att": (98066.5, "Pa", False), "b": (1e-28, "m2", False), "sph": (4 * math.pi, "sr", False),
+    "circ": (2 * math.pi, "rad", False), "a_t": (365.24219, "d", False), "a_g": (365.2425, "d", False),
+    "mo_s": (29.53059, "d", False), "mo_g": (30.436875, "d", False), "cal_IT": (4.1868, "J", True), "cal_th": (4.184, "J", True),
+    "cal_m": (4.19002, "J", True), "cal_[15]": (4.1858, "J", True), "cal_[20]": (4.1819, "J", True), "pc": (3.085678e16, "m", True),
+    "[ly]": (9.4607304725808e15, "m", False), "[c]": (299792458, "m.s-1", True),
+    "[sin_i]": (1, "[in_i]2", False), "[sft_i]": (1, "[ft_i]2", False), "[syd_i]": (1, "[yd_i]2", False),
+    "[cin_i]": (1, "[in_i]3", False), "[cft_i]": (1, "[ft_i]3", False), "[cyd_i]": (1, "[yd_i]3", False),
+    "[fth_i]": (6, "[ft_i]", False), "[nmi_i]": (1852, "m", False), "[kn_i]": (1, "[nmi_i]/h", False),
+    "[mil_i]": (1e-3, "[in_i]", False), "[hd_i]": (4, "[in_i]", False), "[ft_us]": (1200 / 3937, "m", False),
+    "[mi_us]": (5280, "[ft_us]", False), "[in_us]": (1 / 12, "[ft_us]", False), "[yd_us]": (3, "[ft_us]", False),
+    "[lb_tr]": (373.2417216, "g", False), "[lb_ap]": (373.2417216, "g", False), "[oz_ap]": (31.1034768, "g", False),
+    "[dr_ap]": (3.8879346, "g", False), "[sc_ap]": (1.2959782, "g", False), "[dr_av]": (1.7718451953125, "g", False),
+    "[pwt_tr]": (1.55517384, "g", False), "[ston_av]": (2000, "[lb_av]", False), "[lton_av]": (2240, "[lb_av]", False),
+    "[scwt_av]": (100, "[lb_av]", False), "[lcwt_av]": (112, "[lb_av]", False), "[lbf_av]": (4.4482216152605, "N", False),
+    "[car_m]": (0.2, "g", False), "[bbl_us]": (42, "[gal_us]", False), "[gil_us]": (0.25, "[pt_us]", False),
+    "[dpt_us]": (0.5506104713575, "L", False), "[dqt_us]": (1.101220942715, "L", False), "[bu_us]": (35.23907016688, "L", False),
+    "[gal_br]": (4.54609, "L", False), "[pt_br]": (0.56826125, "L", False), "[qt_br]": (1.1365225, "L", False),
+    "[gil_br]": (0.1420653125, "L", False), "[foz_br]": (28.4130625, "mL", False), "[Btu]": (1055.05585262, "J", False),
+    "[Btu_IT]": (1055.05585262, "J", False), "[Btu_th]": (1054.35026444, "J", False), "[HP]": (745.69987158227022, "W", False),
+    "[p'diop]": (0.01, "1", False), "[mesh_i]": (1, "/[in_i]", False), "[e]": (1.602176634e-19, "C", True), "Bd": (1, "/s", True),
+
+    "bit_s": (1, "1", False), "AU": (149597870691, "m", False),
     "Ao": (0.1, "nm", False), "st": (1, "m3", True), "g%": (1, "g/dL", True), "[diop]": (1, "m-1", False),
-    "[MET]": (3.5, "mL/min/kg", False), "[Ch]": (1 / 3, "mm", False), "[hnsf'U]": (1, "1", False),
-    "[pH]": (1, "1", False), "[HPF]": (1, "1", False), "[LPF]": (1, "1", False),
-    "bit": (1, "1", False), "By": (8, "bit", True), "B[SPL]": (1, "1", True),
+    "%[slope]": (1, "1", False), "[MET]": (3.5, "mL/min/kg", False), "[Ch]": (1 / 3, "mm", False), "[hnsf'U]": (1, "1", False),
+    "[HPF]": (1, "1", False), "[LPF]": (1, "1", False),
+    "bit": (1, "1", False), "By": (8, "bit", True),
 }  # fmt: skip
 # Temperatures start at another zero; they convert alone, never as part of a compound unit.
 _OFFSETS: Final = {
@@ -77,6 +126,8 @@ _OFFSETS: Final = {
     "[degRe]": Unit(1.25, (("K", 1),), 273.15),
 }
 _COMPONENT: Final = re.compile(r"(?P<unit>(?:\[[^\]]*\]|[^\[\].()/{}\d+-]|10[*^])*)(?P<power>[+-]?\d+)?(?:\{[^{}]*\})?")
+_ANNOTATION: Final = re.compile(r"\{[^{}]*\}")
+_TRAILING_ANNOTATION: Final = re.compile(r"\A\{[^{}]*\}")
 _MAX_CODE: Final = 120
 
 
@@ -85,7 +136,8 @@ def unit(code: str) -> Unit:
     """The base form of a UCUM code. Raises `UnknownUnitError`."""
     if code in _OFFSETS:
         return _OFFSETS[code]
-    if not code or len(code) > _MAX_CODE or not code.isascii() or any(c.isspace() for c in code):
+    bare = _ANNOTATION.sub("", code) if "{" in code else code
+    if not code or len(code) > _MAX_CODE or not code.isascii() or any(c.isspace() for c in bare):
         raise UnknownUnitError(code)
     factor, powers, rest = _term(code)
     if rest:
@@ -103,7 +155,7 @@ def _term(code: str) -> tuple[float, dict[str, int], str]:
             inner, inner_powers, code = _term(code[1:])
             if not code.startswith(")"):
                 raise UnknownUnitError(code)
-            code = code[1:]
+            code = _TRAILING_ANNOTATION.sub("", code[1:], count=1)
         else:
             inner, inner_powers, code = _component(code)
         factor *= inner**sign
@@ -152,6 +204,16 @@ def _plain(code: str) -> tuple[float, tuple[tuple[str, int], ...]] | None:
         inner = unit(definition)
         return factor * inner.factor, inner.dimension
     return None
+
+
+@lru_cache(maxsize=4096)
+def is_unit(code: str) -> bool:
+    """Whether this table knows the code."""
+    try:
+        unit(code)
+    except UnknownUnitError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=8192)

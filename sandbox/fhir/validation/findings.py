@@ -188,6 +188,20 @@ def bad_code(value: str, codes: Iterable[str], value_set: str) -> Finding:
     )
 
 
+def bad_unit(code: str) -> Finding:
+    return Finding(
+        "code-invalid",
+        "ucum-code",
+        Text(f"{code!r} is not a UCUM code this server knows.", f"«{code}» از کدهای UCUM شناخته‌شدهٔ این سامانه نیست."),
+        Text(
+            "Write units as in mg/dL, mm[Hg], Cel, /min or 10*9/L.",
+            "نمونهٔ یکای درست: mg/dL، mm[Hg]، Cel، /min یا 10*9/L.",
+        ),
+        severity="warning",
+        steps=["code"],
+    )
+
+
 def wrong_target(reference: str, allowed: Iterable[str]) -> Finding:
     listed = ", ".join(allowed)
     return Finding(

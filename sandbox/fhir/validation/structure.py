@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from sandbox.fhir import definitions, references
+from sandbox.fhir import definitions, references, ucum
 from sandbox.fhir.definitions import Element
 from sandbox.fhir.outcomes import Text
 from sandbox.fhir.validation import findings as report
@@ -67,6 +67,7 @@ class ObjectCheck:
         "choices",
         "invariants",
         "is_extension",
+        "is_quantity",
         "is_resource",
         "ready",
         "required",
@@ -83,7 +84,7 @@ class ObjectCheck:
         self.choices: dict[str, list[str]] = {}
         self.invariants: tuple[tuple[str, invariants.Test], ...] = ()
         self.is_extension = type_name == "Extension"
-        self.is_resource = False
+        self.is_resource = self.is_quantity = False
 
     def build(self) -> None:
         kind = definitions.type_of(self.type_name)
@@ -107,6 +108,7 @@ class ObjectCheck:
         self.required = tuple(required)
         tests = [(key, invariants.test_of(key, self.type_name)) for key in kind.constraints]
         self.invariants = tuple((key, test) for key, test in tests if test is not None)
+        self.is_quantity = definitions.is_subtype(self.type_name, "Quantity")
         self.ready = True
 
     def __call__(self, node: Any, ctx: Context) -> Findings:
@@ -140,6 +142,8 @@ class ObjectCheck:
             found = add(found, [invariants.finding("ext-1")])
         if self.invariants and not found:
             found = self._broken(node, ctx)
+        if self.is_quantity and not found:
+            found = _unit_of(node)
         return found
 
     def _broken(self, node: dict[str, Any], ctx: Context) -> Findings:
@@ -160,6 +164,14 @@ class ObjectCheck:
                 if seen.setdefault(group, name) != name:
                     found = add(found, [report.several_choices(group, [seen[group], name])])
         return found
+
+
+def _unit_of(node: dict[str, Any]) -> Findings:
+    """Quantities in units that UCUM does not know are found by no search in another unit."""
+    code = node.get("code")
+    if code is None or node.get("system") != ucum.SYSTEM or ucum.is_unit(code):
+        return None
+    return [report.bad_unit(code)]
 
 
 def _nothing(value: Any, ctx: Any) -> Findings:

@@ -29,6 +29,11 @@ from sandbox.fhir.ucum import UnknownUnitError, canonical, convert, unit
         ((1, "(mg/dL)/h"), (10, "mg/L/h")),
         ((1, "umol/L"), (1000, "nmol/L")),
         ((1, "N"), (1, "kg.m/s2")),
+        ((1, "[sft_i]"), (144, "[in_i]2")),
+        ((3, "10*6.[CFU]/L"), (3000, "[CFU]/mL")),
+        ((2, "U/(10.g){feces}"), (0.2, "U/g")),
+        ((2, "{# of fetuses}"), (2, "1")),
+        ((20, "dB"), (2, "B")),
     ],
 )
 def test_equal_amounts_have_one_canonical_form(one: tuple[float, str], other: tuple[float, str]) -> None:
@@ -37,6 +42,8 @@ def test_equal_amounts_have_one_canonical_form(one: tuple[float, str], other: tu
 
 def test_different_dimensions_do_not_meet() -> None:
     assert unit("mg/dL").code != unit("mmol/L").code
+    assert unit("[APL'U]").code != unit("[GPL'U]").code
+    assert unit("[pH]").code != unit("1").code
     with pytest.raises(ValueError, match="different things"):
         convert(1, "mg/dL", "mmol/L")
 

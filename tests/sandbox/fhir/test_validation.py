@@ -154,6 +154,18 @@ def test_jalali_birth_dates_are_warned_about_not_refused() -> None:
     assert (issue.severity, issue.rule) == ("warning", "date-jalali")
 
 
+def test_unknown_units_are_warned_about_not_refused() -> None:
+    quantity = {"value": 5, "system": "http://unitsofmeasure.org", "code": "milligrams"}
+    (issue,) = validate({**OBSERVATION, "valueQuantity": quantity})
+    assert (issue.severity, issue.rule, issue.expression) == (
+        "warning",
+        "ucum-code",
+        ("Observation.valueQuantity.code",),
+    )
+    assert not validate({**OBSERVATION, "valueQuantity": {**quantity, "code": "mg"}})
+    assert not validate({**OBSERVATION, "valueQuantity": {**quantity, "system": "urn:other"}})
+
+
 def test_misspellings_get_a_suggestion() -> None:
     (element,) = validate({**PATIENT, "gendre": "male"})
     assert element.hint is not None

@@ -60,6 +60,7 @@ from portal.users.authentication import AuthenticationMiddleware
 from portal.web.documentation import Documentation
 from portal.web.health import health_routes
 from portal.web.navigation import Navigation, NavItem
+from portal.web.openapi import COMPONENTS
 from portal.web.plugin import configure
 from portal.web.shell import Shell
 
@@ -172,6 +173,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         template_config=parts.template_config,
         before_send=parts.before_send,
         state=parts.state,
+        plugins=parts.plugins,
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(
             title="Gozar portal API",
@@ -179,6 +181,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
             path="/api/v1",
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
             use_handler_docstrings=True,
+            components=COMPONENTS,
         ),
     )
     asgi: Any = litestar

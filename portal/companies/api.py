@@ -120,7 +120,7 @@ async def list_invitations(company_id: FromPath[str], user: CurrentUser, session
 @post(
     "/companies/{company_id:str}/invitations",
     responses=problems(400, 401, 403, 404, 409, 415, 422),
-    opt={"throttle": "60/hour"},
+    opt={"throttle": "30/minute"},
 )
 async def invite(
     company_id: FromPath[str],

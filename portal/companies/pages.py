@@ -135,7 +135,7 @@ async def members_page(company_id: FromPath[str], user: CurrentUser, session: Db
     return await _members(session, company, membership, now=now, user_id=user.id, form=Form())
 
 
-@post("/companies/{company_id:str}/invitations", opt={"throttle": "60/hour"})
+@post("/companies/{company_id:str}/invitations", opt={"throttle": "30/minute"})
 async def invite(
     company_id: FromPath[str],
     request: AnyRequest,

@@ -30,4 +30,4 @@ async def read_product(product_id: FromPath[str], session: Db) -> ProductInfo:
     )
 
 
-routes: Sequence[Router] = [api(list_products, read_product, tag="Products")]
+routes: Sequence[Router] = [api(list_products, read_product, tag="Products", public=True)]

@@ -39,7 +39,7 @@ class CodeNeeded(service.WrongCredentials):
     title_fa = "این حساب ورود دومرحله‌ای دارد؛ کد آن را نیز بفرستید"
 
 
-@post("/users", status_code=202, responses=problems(400, 415, 422, 429), opt={"throttle": "60/hour"})
+@post("/users", status_code=202, responses=problems(400, 415, 422, 429), opt={"throttle": "30/minute"})
 async def sign_up(data: JSONBody[SignUp], session: Db, now: Now, mailer: MailPort, shell: ShellValues) -> SignedUp:
     """Register a person. The answer is the same whether or not the address was free."""
     await service.sign_up(
@@ -55,7 +55,7 @@ async def sign_up(data: JSONBody[SignUp], session: Db, now: Now, mailer: MailPor
     return SignedUp(service.clean_email(data.email))
 
 
-@post("/sessions", responses=problems(400, 401, 415, 429), opt={"throttle": "120/hour"})
+@post("/sessions", responses=problems(400, 401, 415, 429), opt={"throttle": "60/minute"})
 async def open_session(
     data: JSONBody[NewSession], session: Db, now: Now, keyring: Keys, throttle: ThrottlePort
 ) -> SessionToken:
@@ -94,13 +94,13 @@ async def change_me(data: JSONBody[ProfileChange], user: CurrentUser, session: D
     return Me.of(user)
 
 
-@put("/me/password", status_code=204, responses=problems(400, 401, 415, 422), opt={"throttle": "20/hour"})
+@put("/me/password", status_code=204, responses=problems(400, 401, 415, 422), opt={"throttle": "10/minute"})
 async def change_password(data: JSONBody[PasswordChange], user: CurrentUser, session: Db, now: Now) -> None:
     """Choose a new password; every session and personal token ends, this one too."""
     await service.change_password(session, user=user, current=data.current, password=data.password, now=now)
 
 
-@post("/password-resets", status_code=202, responses=problems(400, 415, 422, 429), opt={"throttle": "20/hour"})
+@post("/password-resets", status_code=202, responses=problems(400, 415, 422, 429), opt={"throttle": "10/minute"})
 async def ask_reset(
     data: JSONBody[ResetRequest], session: Db, now: Now, mailer: MailPort, shell: ShellValues
 ) -> SignedUp:
@@ -111,7 +111,7 @@ async def ask_reset(
     return SignedUp(service.clean_email(data.email))
 
 
-@put("/password-resets", status_code=204, responses=problems(400, 404, 415, 422, 429), opt={"throttle": "60/hour"})
+@put("/password-resets", status_code=204, responses=problems(400, 404, 415, 422, 429), opt={"throttle": "30/minute"})
 async def reset(data: JSONBody[NewPassword], session: Db, now: Now) -> None:
     """Choose a new password with the token of a mailed link."""
     await service.reset_password(session, token=data.token, password=data.password, now=now)
@@ -124,14 +124,16 @@ async def begin_second_factor(user: CurrentUser, session: Db, keyring: Keys) -> 
     return SecondFactorSecret(secret, second_factor.provisioning_uri(secret, email=user.email))
 
 
-@put("/me/second-factor", responses=problems(400, 401, 409, 415, 422), opt={"throttle": "30/hour"})
+@put("/me/second-factor", responses=problems(400, 401, 409, 415, 422), opt={"throttle": "10/minute"})
 async def confirm_second_factor(data: JSONBody[Code], user: CurrentUser, session: Db, now: Now, keyring: Keys) -> Me:
     """Turn the second factor on with its first code."""
     await second_factor.confirm(session, user=user, code=data.code, now=now, keyring=keyring)
     return Me.of(user)
 
 
-@post("/me/second-factor/removal", status_code=200, responses=problems(400, 401, 415, 422), opt={"throttle": "30/hour"})
+@post(
+    "/me/second-factor/removal", status_code=200, responses=problems(400, 401, 415, 422), opt={"throttle": "10/minute"}
+)
 async def remove_second_factor(data: JSONBody[Code], user: CurrentUser, session: Db, now: Now, keyring: Keys) -> Me:
     """Turn the second factor off, with a code."""
     await second_factor.remove(session, user=user, code=data.code, now=now, keyring=keyring)
@@ -161,15 +163,12 @@ async def revoke_token(token_id: FromPath[str], user: CurrentUser, session: Db, 
 
 
 routes: Sequence[Router] = [
+    api(sign_up, open_session, ask_reset, reset, tag="Users", public=True),
     api(
-        sign_up,
-        open_session,
         close_session,
         me,
         change_me,
         change_password,
-        ask_reset,
-        reset,
         begin_second_factor,
         confirm_second_factor,
         remove_second_factor,
@@ -177,5 +176,5 @@ routes: Sequence[Router] = [
         make_token,
         revoke_token,
         tag="Users",
-    )
+    ),
 ]

@@ -44,7 +44,7 @@ async def sign_up_page(current_user: Visitor) -> Response[bytes] | Template | Re
     return see("/dashboard") if current_user else page("users/sign_up.html", form=Form())
 
 
-@post("/sign-up", opt={"throttle": "60/hour"})
+@post("/sign-up", opt={"throttle": "30/minute"})
 async def sign_up(
     request: AnyRequest, session: Db, now: Now, mailer: MailPort, shell: ShellValues
 ) -> Template | Redirect:
@@ -77,7 +77,7 @@ async def sign_in_page(request: AnyRequest, current_user: Visitor) -> Template |
     return page("users/sign_in.html", form=form, next=target, done=request.query_params.get("done", ""))
 
 
-@post("/sign-in", opt={"throttle": "120/hour"})
+@post("/sign-in", opt={"throttle": "60/minute"})
 async def sign_in(
     request: AnyRequest, session: Db, now: Now, shell: ShellValues, throttle: ThrottlePort
 ) -> Response[None] | Template | Redirect:
@@ -112,7 +112,7 @@ async def code_page(request: AnyRequest) -> Template | Redirect:
     return page("users/code.html", form=Form(), next=safe_next(request.query_params.get("next", "")))
 
 
-@post("/sign-in/code", opt={"throttle": "60/hour"})
+@post("/sign-in/code", opt={"throttle": "30/minute"})
 async def sign_in_code(
     request: AnyRequest, session: Db, now: Now, shell: ShellValues, keyring: Keys, throttle: ThrottlePort
 ) -> Template | Redirect:
@@ -153,7 +153,7 @@ def forgot_page() -> Template:
     return page("users/forgot.html", form=Form(), sent=False)
 
 
-@post("/password/forgot", opt={"throttle": "20/hour"})
+@post("/password/forgot", opt={"throttle": "10/minute"})
 async def forgot(request: AnyRequest, session: Db, now: Now, mailer: MailPort, shell: ShellValues) -> Template:
     """Mail a link, if there is such a User; the page is the same."""
     form = await read_form(request)
@@ -173,7 +173,7 @@ async def reset_page(token: FromPath[str], session: Db, now: Now) -> Template:
     return page("users/reset.html", form=Form(), token=token)
 
 
-@post("/password/reset/{token:str}", opt={"throttle": "60/hour"})
+@post("/password/reset/{token:str}", opt={"throttle": "30/minute"})
 async def reset(token: FromPath[str], request: AnyRequest, session: Db, now: Now) -> Template | Redirect:
     """Choose a new password."""
     form = await read_form(request)

@@ -91,7 +91,7 @@ async def change_profile(
     return Redirect("/profile" if user.language == "fa" else "/en/profile", status_code=303)
 
 
-@post("/profile/password", opt={"throttle": "20/hour"})
+@post("/profile/password", opt={"throttle": "10/minute"})
 async def change_password(
     request: AnyRequest, session: Db, user: CurrentUser, now: Now, keyring: Keys, tell: TellNext
 ) -> Template | Redirect:
@@ -121,7 +121,7 @@ async def begin_second_factor(session: Db, user: CurrentUser, keyring: Keys) -> 
     return see("/profile#second-factor")
 
 
-@post("/profile/second-factor/confirm", opt={"throttle": "30/hour"})
+@post("/profile/second-factor/confirm", opt={"throttle": "10/minute"})
 async def confirm_second_factor(
     request: AnyRequest, session: Db, user: CurrentUser, now: Now, keyring: Keys, tell: TellNext
 ) -> Template | Redirect:
@@ -137,7 +137,7 @@ async def confirm_second_factor(
     return see("/profile")
 
 
-@post("/profile/second-factor/remove", opt={"throttle": "30/hour"})
+@post("/profile/second-factor/remove", opt={"throttle": "10/minute"})
 async def remove_second_factor(
     request: AnyRequest, session: Db, user: CurrentUser, now: Now, keyring: Keys, tell: TellNext
 ) -> Template | Redirect:

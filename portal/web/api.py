@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, Guard, Receive, Scope, Send
 from portal.kernel.errors import Forbidden
 from portal.web.csrf import SAFE, same_origin
 from portal.web.dependencies import AnyRequest
+from portal.web.openapi import BEARER
 from portal.web.problems import Problem
 from portal.web.shell import shell_of
 from portal.web.throttle import throttled
@@ -65,13 +66,17 @@ class JsonOnly:
         await self.app(scope, receive, send)
 
 
-def api(*handlers: Any, tag: str, guards: Sequence[Guard] = ()) -> Router:
-    """A router under /api/v1 whose operations carry `tag`."""
+def api(*handlers: Any, tag: str, guards: Sequence[Guard] = (), public: bool = False) -> Router:
+    """A router under /api/v1 whose operations carry `tag`; those that are not `public` document the bearer token."""
+    for handler in handlers:
+        # Whatever comes in a path, a query or a body may fail to fit; the answer is a Problem, not the framework's own shape.
+        handler.responses = {**problems(400), **(handler.responses or {})}
     return Router(
         path="/api/v1",
         route_handlers=list(handlers),
         tags=[tag],
         guards=[throttled, *guards],
         middleware=[JsonOnly],
+        security=[] if public else [{BEARER: []}],
         request_max_body_size=MAX_BODY,
     )

@@ -10,6 +10,7 @@ Litestar(
     template_config=parts.template_config,
     before_send=parts.before_send,
     state=parts.state,
+    plugins=parts.plugins,
 )
 """
 
@@ -21,12 +22,14 @@ from typing import Any
 from litestar import Router
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.plugins import PluginProtocol
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template.config import TemplateConfig
 from litestar.types import BeforeMessageSendHookHandler
 
 from portal.web.dependencies import DEPENDENCIES
 from portal.web.headers import add_headers
+from portal.web.openapi import StrictStructs
 from portal.web.pages import problem_page
 from portal.web.problems import ProblemMapper, ProblemShapes
 from portal.web.shell import Shell
@@ -44,6 +47,7 @@ class Parts:
     template_config: TemplateConfig[JinjaTemplateEngine]
     before_send: list[BeforeMessageSendHookHandler]
     state: State
+    plugins: list[PluginProtocol]
 
 
 def configure(shell: Shell, *, shapes: ProblemShapes = ()) -> Parts:
@@ -57,4 +61,5 @@ def configure(shell: Shell, *, shapes: ProblemShapes = ()) -> Parts:
         template_config=TemplateConfig(instance=engine),
         before_send=[add_headers],
         state=State({"shell": shell}),
+        plugins=[StrictStructs()],
     )

@@ -118,6 +118,7 @@ async def portal_app(
         template_config=parts.template_config,
         before_send=parts.before_send,
         state=parts.state,
+        plugins=parts.plugins,
     )
     try:
         yield Portal(app, engine, shell.sessions, clock, mailer, shell)

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sandbox.counterparts import reacting as counterparts
 from sandbox.counterparts.control import routes as control_routes
 from sandbox.exchange.application import PRODUCTION_TENANT, Exchange
+from sandbox.exchange.auditing import AuditLog
 from sandbox.exchange.control import Control
 from sandbox.exchange.operations import OPERATIONS
 from sandbox.exchange.services import Services
@@ -73,6 +74,7 @@ class Application:
         self._sweeper: asyncio.Task[None] | None = None
         self._workflows: Workflows | None = None
         self._services: Services | None = None
+        self._audit: AuditLog | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -122,7 +124,9 @@ class Application:
         self._services = services
         self._workflows = self._wire(services)
         self._workflows.start()
-        self._exchange = Exchange(services, self._verifier, prefix=FHIR_PREFIX, default_base=DEFAULT_BASE)
+        self._audit = AuditLog(self.store)
+        self._audit.start()
+        self._exchange = Exchange(services, self._verifier, self._audit, prefix=FHIR_PREFIX, default_base=DEFAULT_BASE)
         self._control = Control(
             services, self._verifier, default_base=DEFAULT_BASE, routes=control_routes(self._workflows)
         )
@@ -173,6 +177,8 @@ class Application:
                 with contextlib.suppress(Exception):
                     await task
         self._exchange = self._control = None
+        if self._audit is not None:
+            await self._audit.stop()
         await self.store.close()
 
     async def _sweep(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import orjson
 
+from sandbox.exchange.auditing import AuditLog, wanted
 from sandbox.exchange.calls import Call, json_response
 from sandbox.exchange.capabilities import statement
 from sandbox.exchange.negotiation import FHIR_JSON, check_accept, prefer
@@ -49,8 +50,10 @@ PRODUCTION_TENANT = "production"
 class Exchange:
     """The ASGI application of `/fhir/R4`; `prefix` is the path it is mounted at."""
 
-    def __init__(self, services: Services, verifier: TokenVerifier, *, prefix: bytes, default_base: str) -> None:
-        self._services, self._verifier = services, verifier
+    def __init__(
+        self, services: Services, verifier: TokenVerifier, audit: AuditLog, *, prefix: bytes, default_base: str
+    ) -> None:
+        self._services, self._verifier, self._audit = services, verifier, audit
         self._prefix, self._default_base = prefix, default_base
         self._metadata: bytes | None = None
         services.dispatch = self._dispatch
@@ -109,7 +112,7 @@ class Exchange:
             access = access_of({**claims, "tenant": PRODUCTION_TENANT}, tenant=PRODUCTION_TENANT)
         elif not claims.get("tenant"):
             raise ForbiddenError(Text("The access token names no Tenant.", "توکن دسترسی فضای آزمایشی ندارد."))
-        handler, place = self._find(request, parts)
+        handler, interaction, place = self._find(request, parts)
         tenant = await self._tenant(access)
         if self._services.consents is not None:
             access = await self._services.consents(access, tenant, self._services.now() + tenant.clock_offset)
@@ -122,15 +125,36 @@ class Exchange:
             prefer(request.headers.get(b"prefer")),
             self._services.now() + tenant.clock_offset,
             *place,
+            interaction,
         )
-        edge = self._services.edge
-        return await handler(call) if edge is None else await edge(call, handler)
+        return await self._audited(call, handler)
 
-    def _find(self, request: Request, parts: list[str]) -> tuple[Handler, tuple[str, str, str]]:
-        """The handler of a path, and the type, id and tail it names."""
+    async def _audited(self, call: Call, handler: Handler) -> Response:
+        """Handle a call and record the access, whatever came of it."""
+        audit, edge = self._audit, self._services.edge
+        if wanted(call):
+            await audit.make_events(call)
+        try:
+            response = await handler(call) if edge is None else await edge(call, handler)
+        except FhirError as error:
+            audit.note(call, error.status)
+            raise
+        except Exception:
+            audit.note(call, 500)
+            raise
+        audit.note(call, response.status)
+        return response
+
+    def _find(self, request: Request, parts: list[str]) -> tuple[Handler, str, tuple[str, str, str]]:
+        """The handler of a path, its interaction code, and the type, id and tail it names."""
         shape, rtype, fid, tail = locate(parts)
         method = "GET" if request.method == "HEAD" else request.method
-        return self._handler(shape, method, rtype, fid, tail), (rtype, fid, tail)
+        route = ROUTES.get((shape, method))
+        return (
+            self._handler(shape, method, rtype, fid, tail),
+            route.interaction if route else "operation",
+            (rtype, fid, tail),
+        )
 
     async def _dispatch(self, outer: Call, request: Request) -> Response:
         """A request inside another one (an entry of a batch), for the same caller."""
@@ -144,8 +168,12 @@ class Exchange:
             raise BadRequestError(
                 Text("A Bundle may not hold another Bundle to run.", "اجرای Bundle در دل Bundle ممکن نیست.")
             )
-        handler, place = self._find(request, parts)
-        call = replace(outer, request=request, rtype=place[0], fid=place[1], tail=place[2])
+        handler, interaction, place = self._find(request, parts)
+        call = replace(
+            outer, request=request, interaction=interaction, rtype=place[0], fid=place[1], tail=place[2], remarks=[]
+        )
+        if wanted(call):
+            await self._audit.make_events(call)
         return await handler(call)
 
     def _handler(self, shape: Shape, method: str, rtype: str, fid: str, tail: str) -> Handler:

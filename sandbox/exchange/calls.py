@@ -30,6 +30,8 @@ class Call:
     rtype: str = ""
     fid: str = ""
     tail: str = ""
+    interaction: str = ""
+    """Code of http://hl7.org/fhir/R4/valueset-system-restful-interaction.html, or "operation"."""
     subjects: list[str] = field(default_factory=list)
     """Resources touched, as Type/id: what the audit entry names."""
     remarks: list[Issue] = field(default_factory=list)

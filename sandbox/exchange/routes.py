@@ -26,17 +26,17 @@ _TABLE = (
     Route("POST", "system", bundles.submit, "transaction"),
     Route("GET", "type", searching.search, "search-type"),
     Route("POST", "type", writing.create, "create"),
-    Route("PUT", "type", writing.update_by_condition),
-    Route("DELETE", "type", writing.delete_by_condition),
+    Route("PUT", "type", writing.update_by_condition, "update"),
+    Route("DELETE", "type", writing.delete_by_condition, "delete"),
     Route("GET", "instance", reading.read, "read"),
     Route("PUT", "instance", writing.update, "update"),
     Route("PATCH", "instance", writing.patch, "patch"),
     Route("DELETE", "instance", writing.delete, "delete"),
     Route("GET", "history", history.history, "history"),
     Route("GET", "version", reading.vread, "vread"),
-    Route("POST", "search", searching.post_search),
-    Route("GET", "search", searching.search),
-    Route("GET", "compartment", searching.compartment),
+    Route("POST", "search", searching.post_search, "search-type"),
+    Route("GET", "search", searching.search, "search-type"),
+    Route("GET", "compartment", searching.compartment, "search-type"),
 )
 ROUTES: dict[tuple[Shape, str], Route] = {(route.shape, route.method): route for route in _TABLE}
 

@@ -134,13 +134,14 @@ class Batch:
         name = self._store.dictionary.type_names[replaced.rtype]
         return Written(name, replaced.fid, replaced.ver + 1, self.stamp, b"", created=False)
 
-    async def flush(self) -> None:
-        """Write everything; raises `QuotaError` when the Tenant would grow past its bounds."""
+    async def flush(self, *, counted: bool = True) -> None:
+        """Write everything; raises `QuotaError` when the Tenant would grow past its bounds, unless it is not `counted`."""
         if not self.drafts:
             return
         await self._retire()
         await self._append()
-        await self._count()
+        if counted:
+            await self._count()
 
     async def _retire(self) -> None:
         """Take replaced versions out of sight: own ones lose their index rows, those of the base get a shadow."""

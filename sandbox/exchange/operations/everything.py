@@ -72,7 +72,9 @@ async def _asked(call: Call, given: inputs.Inputs) -> tuple[SearchRequest, list[
     types = tuple(
         t
         for t in held
-        if t != "Patient" and (not named or t in named) and (call.access.limits(t, "s") or call.access.limits(t, "r"))
+        if t != "Patient"
+        and (t in named if named else t != "AuditEvent")
+        and (call.access.limits(t, "s") or call.access.limits(t, "r"))
     )
     request = SearchRequest(types=types, count=given.number("_count", _DEFAULT, least=1, most=1000))
     request.cursor = given.one("_cursor")

@@ -18,6 +18,7 @@ from sandbox.exchange.calls import Call, http_date
 from sandbox.exchange.operations import inputs
 from sandbox.exchange.reading import visible
 from sandbox.exchange.seams import Handler, OperationKey
+from sandbox.exchange.searching import held_types
 from sandbox.fhir import dates, definitions
 from sandbox.fhir.outcomes import (
     BadRequestError,
@@ -119,7 +120,7 @@ def _types(call: Call, given: inputs.Inputs, level: str) -> tuple[str, ...]:
                 "_type", f"names {rtype}, which is in no patient's record", f"نوع {rtype} در پروندهٔ بیمار نیست"
             )
     every = inside if level != "system" else tuple(sorted(definitions.RESOURCE_TYPES))
-    types = named or tuple(t for t in every if call.access.limits(t, "r"))
+    types = named or tuple(t for t in every if t != "AuditEvent" and call.access.limits(t, "r"))
     if not types:
         raise ForbiddenError(
             Text("The access token reads nothing that could be exported.", "توکن دسترسی چیزی برای برون‌بری نمی‌خواند.")
@@ -239,7 +240,8 @@ def _count_behind(call: Call, job: Job) -> asyncio.Task[bytes]:
 
 async def _count(call: Call, job: Job) -> bytes:
     output = []
-    for rtype in job.types:
+    held = await held_types(call)
+    for rtype in (t for t in job.types if t in held):
         sql, args = _select(call, job, rtype, "COUNT(*), COALESCE(SUM(LENGTH(v.body)+1), 0)")
         async for rows in call.services.store.database.stream(sql, args):
             for count, size in rows:

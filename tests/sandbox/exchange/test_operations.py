@@ -120,7 +120,10 @@ async def _export(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
     started = await client.get(path, headers={"prefer": "respond-async"})
     assert started.status_code == 202, started.text
     where = started.headers["content-location"].split("/R4/")[1]
-    answer = await client.get(where)
+    for _ in range(20):
+        answer = await client.get(where)
+        if answer.status_code != 202:
+            break
     assert answer.status_code == 200
     made: dict[str, Any] = answer.json()
     return made | {"status": where}

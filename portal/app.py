@@ -113,6 +113,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         data_dir=settings.data_dir,
         public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
+        redis_url=settings.redis_url,
     )
     shell = Shell(
         sessions=sessions,

@@ -107,6 +107,14 @@ class MemoryRateLimiter:
             limits.concurrent - flying - 1,
         )
 
+    def charge(self, key: str, limits: Limits, cost: int) -> None:
+        """Note a call that was admitted elsewhere: no judgement, no place in flight, never beyond a used-up allowance."""
+        now = self._ticks()
+        state = self._states.get(key) or self._enter(key, now)
+        for place, rate in enumerate((limits.burst, limits.sustained)):
+            after = max(state[place], now) + rate.cost(cost) * rate.interval
+            state[place] = min(after, now + rate.horizon)
+
     def release(self, key: str) -> None:
         state = self._states.get(key)
         if state is not None and state[2] > 0:

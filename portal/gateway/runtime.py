@@ -26,6 +26,7 @@ from portal.gateway.models import CallerRule, ShadowLimit, UpstreamRule
 from portal.gateway.protection import RateLimiter
 from portal.gateway.queries import origin_reader, reader
 from portal.gateway.rate_limiter import Arrivals, SlowapiThrottle
+from portal.gateway.redis_limits import BUDGET, RedisRateLimiter
 from portal.gateway.shared_memory import SharedRateLimiter, boot_id
 from portal.gateway.tokens import TokenVerifier
 from portal.gateway.upstream import Upstream
@@ -51,7 +52,8 @@ RETENTION_SECONDS = 3600.0
 
 class Runtime:
     """One worker's gateway. `gateway` is the ASGI application; `throttle` guards the human side (`portal.web.throttle`);
-    `meter.flush()` writes what has been counted so far. Counters are shared by the workers of this machine through `data_dir`.
+    `meter.flush()` writes what has been counted so far. Counters are shared by the workers of this machine
+    through `data_dir`, or by those of many machines through `redis_url`.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class Runtime:
         data_dir: Path,
         public_url: str,
         trusted_proxies: tuple[str, ...] = (),
+        redis_url: str = "",
+        redis_budget: float = BUDGET,
         limiter: RateLimiter | None = None,
         arrivals: Arrivals | None = None,
         quota: QuotaStore | None = None,
@@ -77,6 +81,7 @@ class Runtime:
         self._tasks: list[asyncio.Task[None]] = []
         shared = SharedRateLimiter(data_dir / "limits", ticks, boot=boot_id())
         self._shared = shared
+        self._redis = RedisRateLimiter(redis_url, ticks, budget=redis_budget) if redis_url else None
         self.throttle = SlowapiThrottle(arrivals or shared)
         self.metrics = Metrics()
         self.directory = CachedDirectory(reader(maker), ticks, read_origins=origin_reader(maker))
@@ -86,7 +91,7 @@ class Runtime:
             admission=Admission(
                 credentials=Credentials(tokens, now=clock.now, public_url=public_url, trusted=trusted_proxies),
                 directory=self.directory,
-                limiter=limiter or shared,
+                limiter=limiter or self._redis or shared,
                 leases=self.leases,
                 now=clock.now,
                 stale=lambda: feed.stale,
@@ -106,6 +111,8 @@ class Runtime:
     async def start(self) -> None:
         """Take over journals of workers that died, then flush, return idle Quota and forget old records until `stop`."""
         self.meter.recover()
+        if self._redis is not None:
+            await self._redis.start()
         self._tasks = [
             asyncio.create_task(self.meter.run(FLUSH_SECONDS), name="gateway metering"),
             asyncio.create_task(self._every(IDLE_SECONDS, self.leases.return_idle), name="gateway quota"),
@@ -123,6 +130,8 @@ class Runtime:
         with contextlib.suppress(SQLAlchemyError, OSError):
             await self.leases.close()
         await self.meter.close()
+        if self._redis is not None:
+            await self._redis.stop()
         self._shared.close()
         for upstream in (*self._exchanges.values(), *self._partners.values()):
             await upstream.close()

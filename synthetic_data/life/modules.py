@@ -6,10 +6,7 @@ from ..conditions.program import Onset, State, Story
 from ..randomness import draws, mix64, stream_key
 from .record import Life, Run
 
-CODES = {
-    "vaccination": "vac", "childhood": "chd", "birth": "brt", "pregnancy": "prg", "background": "bck", "appointments": "apt",
-    "checkup": "chk", "death": "dth",
-}  # fmt: skip
+CODES = {"vaccination": "vac", "birth": "brt", "background": "bck"}
 
 
 @cache

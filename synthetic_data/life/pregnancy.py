@@ -4,29 +4,29 @@ What both records share (how long the pregnancy lasted, how the child was born) 
 two agree although they are written apart.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..calendars import OPEN_DAY
-from ..catalogue.tables import drugs, imaging, procedures
+from ..catalogue.tables import drugs
+from ..conditions.program import Story
 from ..fhir import observations as o
 from ..fhir.fragments import INTEGERS, TENTHS
-from ..households import Member
-from ..randomness import member_key
+from ..households import WOMAN, Member
+from ..randomness import draws, member_key, stream_key
 from ..world.tables import load
 from . import care, vitals
-from .childhood import birth_doses
 from .growth import size
-from .latent import variables
 from .modules import module_run, one
 from .record import Life, Run
+from .vaccination import birth_doses
 
-_BMI, _HB, _A1C, _SBP, _DBP = (variables()[name].index for name in ("bmi", "hb", "a1c", "sbp", "dbp"))
-_GDM, _PREECLAMPSIA, _ANAEMIA = (
-    0.04,
-    0.035,
-    0.12,
-)  # GDM: https://www.jpmh.org/index.php/jpmh/article/view/1788; rest: general knowledge
-_WEEKS = (8, 12, 16, 20, 26, 30, 34, 37, 39)
+_STREAM = stream_key("story.pregnancy")
+_GDM, _PREECLAMPSIA, _ANAEMIA = 0.04, 0.035, 0.12  # sources: conditions/pregnancy.toml
+_WEEKS = (
+    (8, "first_visit"), (12, "early_ultrasound"), (16, "visit"), (20, "anomaly_scan"), (26, "screening"), (30, "visit"),
+    (34, "late_visit"), (37, "visit"), (39, "late_visit"),
+)  # fmt: skip
 
 
 class Birth(NamedTuple):
@@ -67,26 +67,45 @@ def birth_of(seed: int, child: Member) -> Birth:
 
 
 def plan_pregnancies(life: Life) -> None:
-    """Put the pregnancies of a woman's planned children on her agenda."""
-    mine = [who.member for who in life.family.people if who.member.mother == life.who.member.number]
-    if life.who.member.slot != 0 or not (mine or life.family.expected):
+    """Put the pregnancies of a woman's planned children on her agenda; the story file says what happens at each time."""
+    story = life.engine.stories.get("pregnancy")
+    if story is None or life.who.member.slot != WOMAN:
         return
+    mine = [who.member for who in life.family.people if who.member.mother == life.who.member.number]
     for child in (*mine, *life.family.expected):
-        birth = birth_of(life.engine.spec.seed, child)
-        run = module_run(life, "pregnancy")
-        run.text = f"{run.text}{child.slot}x"
-        run.prefix = run.text.encode()
-        run.memory["birth"] = birth
-        life.push(birth.conception + 14, run, _conceive)
-        for number, week in enumerate(_WEEKS):
-            day = birth.conception + 7 * week + int(run.u() * 6)
-            if life.window <= day < birth.day - 3:
-                run.memory[f"visit:{OPEN_DAY[day]}"] = number
-                life.push(OPEN_DAY[day], run, _prenatal)
-        life.push(birth.day, run, _deliver)
-        for after in (10, 42):
-            if birth.day + after >= life.window:
-                life.push(OPEN_DAY[birth.day + after], run, _postnatal)
+        _plan_pregnancy(life, story, child)
+
+
+def _plan_pregnancy(life: Life, story: Story, child: Member) -> None:
+    birth = birth_of(life.engine.spec.seed, child)
+    run = Run(life, story, draws([], member_key(life.engine.spec.seed, child.number), _STREAM))
+    run.text = f"{run.text}{child.slot}x"
+    run.prefix = run.text.encode()
+    run.adherence = 1.0
+    states = {state.name: state for state in story.states}
+    life.push(birth.conception + 14, run, _conceive)
+    for week, name in _visits(birth):
+        day = birth.conception + 7 * week + int(run.u() * 6)
+        if life.window <= day < birth.day - 3:
+            life.push(OPEN_DAY[day], run, states[name].enter)
+    life.push(birth.day, run, _deliver(birth, states["caesarean_birth" if birth.caesarean else "normal_birth"].enter))
+    after = [(10, "after_birth"), (42, "back")]
+    after += [(42, "back_from_diabetes")] if birth.diabetes and birth.weeks > 27 else []
+    after += [(42, "back_from_raised_pressure")] if birth.preeclampsia and birth.weeks > 30 else []
+    for days, name in after:
+        if birth.day + days >= life.window + 300:
+            life.push(OPEN_DAY[birth.day + days], run, states[name].enter)
+
+
+def _visits(birth: Birth) -> list[tuple[int, str]]:
+    found = list(_WEEKS)
+    if birth.diabetes:
+        found.append((27, "diabetes"))
+    if birth.anaemia:
+        found.append((18, "anaemia"))
+    if birth.preeclampsia:
+        found.append((29, "raised_pressure"))
+    return found
 
 
 def _conceive(run: Run, day: int) -> None:
@@ -97,86 +116,16 @@ def _conceive(run: Run, day: int) -> None:
                 care.stop_effects(other, key)
 
 
-def _prenatal(run: Run, day: int) -> None:
-    """One visit of prenatal care, by its place in the schedule."""
-    life, birth = run.life, run.memory["birth"]
-    number: int = run.memory.get(f"visit:{day}", 2)
-    specialist = number in (0, 3, 6) or birth.preeclampsia or birth.diabetes
-    visit = care.open_visit(
-        run, day, "clinic" if specialist else "health_centre", "gynaecology" if specialist else "midwifery"
-    )
-    if visit is None:
-        return
-    life.state[_BMI] += 0.45
-    care.reason(run, "Z34.9")
-    vitals.weight(run, visit)
-    if number == 0:
-        for panel in ("hcg", "cbc", "fasting_glucose", "hbsag", "tsh"):
-            care.order(run, day, panel)
-        care.prescribe(run, day, drugs()["folic_acid"], 90)
-        life.state[_HB] -= 2.6 if birth.anaemia else 1.0
-    if number in (1, 3, 6):
-        week = round((day - birth.conception) / 7)
-        care.image(run, day, imaging()["obstetric_ultrasound"], f"جنین زنده، حدود {week} هفته، ضربان قلب طبیعی.")
-    if number in (2, 5):
-        care.prescribe(run, day, drugs()["ferrous_sulfate"], 90)
-    if number == 4:
-        _screen(run, day, birth)
-    if birth.preeclampsia and number >= 5:
-        care.diagnose(run, day, "O14.9", birth.day + 42 - day)
-        care.prescribe(run, day, drugs()["methyldopa"], 30)
-
-
-def _screen(run: Run, day: int, birth: Birth) -> None:
-    """The screening of the 26th week: glucose and blood count."""
-    life = run.life
-    if birth.diabetes:
-        life.state[_A1C] += 0.9
-    if birth.preeclampsia:
-        life.state[_SBP] += 26
-        life.state[_DBP] += 15
-    care.order(run, day, "fasting_glucose")
-    care.order(run, day, "cbc")
-    if birth.diabetes:
-        care.diagnose(run, day, "O24.4", birth.day + 42 - day)
-        care.prescribe(run, day, drugs()["insulin_nph"], 60)
-        care.perform(run, day, procedures()["nutrition_counselling"])
-    if birth.anaemia:
-        care.diagnose(run, day, "O99.0", birth.day + 42 - day)
-
-
-def _deliver(run: Run, day: int) -> None:
-    life, birth = run.life, run.memory["birth"]
-    life.flags.discard("pregnant")
-    visit = care.admit(run, day, "gynaecology", 2 if birth.caesarean else 1)
-    if visit is not None:
-        care.diagnose(run, day, "O82" if birth.caesarean else "O80", 42)
+def _deliver(birth: Birth, enter: Callable[[Run, int], None]) -> Callable[[Run, int], None]:
+    def deliver(run: Run, day: int) -> None:
+        flags = run.life.flags
+        flags.discard("pregnant")
         if birth.preterm:
-            care.diagnose(run, day, "O60.1", 42)
-        if birth.preeclampsia:
-            care.diagnose(run, day, "O14.9", 42)
-            care.prescribe(run, day, drugs()["magnesium_sulfate"], 1)
-        care.order(run, day, "cbc")
-        care.prescribe(run, day, drugs()["oxytocin"], 1)
-        how = "سزارین" if birth.caesarean else "زایمان طبیعی"
-        visit.words.append(f"{how} در هفتهٔ {int(birth.weeks)}، نوزاد زنده. مادر و نوزاد با حال عمومی خوب ترخیص شدند.")
-    care.perform(run, day, procedures()["caesarean" if birth.caesarean else "vaginal_birth"])
-    state = life.state
-    state[_BMI] -= 2.9
-    state[_HB] += 2.6 if birth.anaemia else 1.0
-    if birth.diabetes:
-        state[_A1C] -= 0.8
-    if birth.preeclampsia:
-        state[_SBP] -= 25
-        state[_DBP] -= 14
+            flags.add("preterm")
+        enter(run, day)
+        flags.discard("preterm")
 
-
-def _postnatal(run: Run, day: int) -> None:
-    visit = care.open_visit(run, day, "health_centre", "midwifery")
-    if visit is not None:
-        vitals.blood_pressure(run, visit)
-        care.prescribe(run, day, drugs()["ferrous_sulfate"], 60)
-        visit.words.append("مراقبت پس از زایمان انجام شد. تغذیه با شیر مادر برقرار است.")
+    return deliver
 
 
 _APGAR = (
@@ -215,15 +164,3 @@ def _be_born(run: Run, day: int) -> None:
     if birth.preterm:
         care.diagnose(run, day, "P07.3", 90)
     birth_doses(run, day, visit)
-    if run.u() < 0.12:
-        life.push(day + 3 + int(run.u() * 3), run, _jaundice)
-
-
-def _jaundice(run: Run, day: int) -> None:
-    if run.life.admitted >= day:
-        return
-    care.open_visit(run, day, "clinic", "paediatrics")
-    care.diagnose(run, day, "P59.9", 10)
-    care.order(run, day, "bilirubin")
-    if run.u() < 0.35:
-        care.perform(run, day, procedures()["phototherapy"])

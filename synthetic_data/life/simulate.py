@@ -34,11 +34,11 @@ from ..randomness import (
 )
 from . import latent
 from .care import close_visit
-from .childhood import plan_childhood
 from .coverage import cover
 from .modules import module_run
 from .pregnancy import plan_birth, plan_pregnancies
 from .record import FOREVER, Life, Run
+from .vaccination import plan_vaccination
 
 Floats: TypeAlias = NDArray[np.float64]
 _MOST = 4  # episodes of one story in one year
@@ -212,7 +212,7 @@ class Engine:
         """One life, from the first event on the agenda to the last before death or the end."""
         cover(life)
         plan_birth(life)
-        plan_childhood(life)
+        plan_vaccination(life)
         plan_pregnancies(life)
         _plan_moves(life)
         agenda = life.agenda

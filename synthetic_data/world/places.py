@@ -7,7 +7,7 @@ from ..errors import SpecError
 from .tables import Weighted, load
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class City:
     """A city; `number` is its place in the national list and part of its facilities' ids."""
 

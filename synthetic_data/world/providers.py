@@ -23,7 +23,7 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Facility:
     """An Organization and the Location of the same id suffix."""
 
@@ -41,7 +41,7 @@ class Facility:
         return "l" + self.id[1:]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Specialty:
     """A field of practice; `place` is the kind of facility it works in."""
 
@@ -53,7 +53,7 @@ class Specialty:
     everywhere: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Practitioner:
     """A practitioner and the role of the same id suffix."""
 
@@ -72,7 +72,7 @@ class Practitioner:
         return "r" + self.id[1:]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CityNetwork:
     """Everything that gives care in one city; specialties the city lacks are those of the provincial capital."""
 

@@ -1,4 +1,4 @@
-"""Vaccination for the whole life, and growth monitoring of young children within the written history."""
+"""Vaccination for the whole life, by the schedule of its day."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,12 +7,10 @@ from typing import NamedTuple
 from ..calendars import ISO, MONTH, OPEN_DAY, YEAR, day_of_month
 from ..fhir.immunizations import write_immunization
 from ..world.tables import load
-from . import vitals
 from .care import open_visit, reason
 from .modules import module_run
 from .record import Life, Run, Visit
 
-_GROWTH_MONTHS = (1, 9, 15, 24, 36, 48, 60)
 _FIRST_EPI = 1984
 _COVID = ("2021-06", "2021-07", "2022-01")
 
@@ -39,20 +37,14 @@ def schedule() -> tuple[Dose, ...]:
     )  # fmt: skip
 
 
-def plan_childhood(life: Life) -> None:
-    """Give the doses of the years before the history at once, and put later ones and growth visits on the agenda."""
+def plan_vaccination(life: Life) -> None:
+    """Give the doses of the years before the history at once, and put later ones on the agenda."""
     last = min(life.death, life.until - 1)
     run = module_run(life, "vaccination")
     if int(ISO[life.birth][:4]) >= _FIRST_EPI:
         _plan_schedule(life, run, last)
     if life.birth < day_of_month("2003-06") and run.u() < 0.78:
         _covid(life, run, last)
-    if life.window - life.birth < 5.2 * YEAR:
-        growth = module_run(life, "childhood")
-        for months in _GROWTH_MONTHS:
-            day = life.birth + int(months * MONTH) + int(growth.u() * 20)
-            if growth.u() < 0.8 and life.window <= day <= last:
-                life.push(OPEN_DAY[day], growth, _growth_visit)
 
 
 def _plan_schedule(life: Life, run: Run, last: int) -> None:
@@ -92,13 +84,6 @@ def birth_doses(run: Run, day: int, visit: Visit) -> None:
         for dose in schedule():
             if dose.months == 0 and dose.start <= day < dose.end:
                 write_immunization(run, visit, dose.cvx, dose.number, day)
-
-
-def _growth_visit(run: Run, day: int) -> None:
-    visit = open_visit(run, day, "health_centre", "health_worker")
-    if visit is not None:
-        reason(run, "Z00.1")
-        vitals.weight(run, visit)
 
 
 def _covid(life: Life, run: Run, last: int) -> None:

@@ -72,7 +72,7 @@ class Application:
         self._exchange: AsgiApp | None = None
         self._control: AsgiApp | None = None
         self._sweeper: asyncio.Task[None] | None = None
-        self._workflows: Workflows | None = None
+        self.workflows: Workflows | None = None
         self._services: Services | None = None
         self._audit: AuditLog | None = None
 
@@ -122,13 +122,13 @@ class Application:
         await self._seed(services)
         services.operations.update(OPERATIONS)
         self._services = services
-        self._workflows = self._wire(services)
-        self._workflows.start()
+        self.workflows = self._wire(services)
+        self.workflows.start()
         self._audit = AuditLog(self.store)
         self._audit.start()
         self._exchange = Exchange(services, self._verifier, self._audit, prefix=FHIR_PREFIX, default_base=DEFAULT_BASE)
         self._control = Control(
-            services, self._verifier, default_base=DEFAULT_BASE, routes=control_routes(self._workflows)
+            services, self._verifier, default_base=DEFAULT_BASE, routes=control_routes(self.workflows)
         )
         self._sweeper = asyncio.create_task(self._sweep())
 
@@ -170,8 +170,8 @@ class Application:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
-        if self._workflows is not None:
-            await self._workflows.stop()
+        if self.workflows is not None:
+            await self.workflows.stop()
         if self._services is not None:
             for task in list(self._services.background.values()):
                 with contextlib.suppress(Exception):

@@ -17,7 +17,15 @@ from sandbox.storage import repository
 from sandbox.storage.encoding import dump, load, plain
 from sandbox.workflows.codes import Resource
 from sandbox.workflows.engine import Engine
-from sandbox.workflows.operations import appointments, consents, laboratories, parameters, prescriptions, tasks
+from sandbox.workflows.operations import (
+    appointments,
+    consents,
+    laboratories,
+    parameters,
+    prescriptions,
+    subscriptions,
+    tasks,
+)
 from sandbox.workflows.operations.declared import Context, Operation
 from sandbox.workflows.records import copy
 from sandbox.workflows.tx_records import ExchangeRecords
@@ -29,6 +37,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *prescriptions.OPERATIONS,
     *laboratories.OPERATIONS,
     *consents.OPERATIONS,
+    *subscriptions.OPERATIONS,
 )
 
 

@@ -30,6 +30,9 @@ _VALUES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+_TEXT: Final = "text of a query"
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One input. `many` makes it a list (empty when absent); `parts` are the inputs of a `parts` parameter."""
@@ -56,8 +59,8 @@ def several(
 
 
 def from_query(pairs: Iterable[tuple[str, str]]) -> list[Resource]:
-    """A query string as parameters: simple values only."""
-    return [{"name": name, "valueString": value} for name, value in pairs if name not in {"_format", "_pretty"}]
+    """A query string as parameters: simple values, given as text."""
+    return [{"name": name, _TEXT: value} for name, value in pairs if name not in {"_format", "_pretty"}]
 
 
 def listed(body: object) -> list[Resource]:
@@ -119,6 +122,11 @@ def _value(entry: Resource, parameter: Parameter, where: str) -> Any:
         if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
             raise _bad(f"'{parameter.name}' needs a resource.", f"«{parameter.name}» یک منبع می‌خواهد.", where)
         return resource
+    if _TEXT in entry:
+        text = entry[_TEXT]
+        return _converted(
+            {"true": True, "false": False}.get(text, text) if parameter.kind == "boolean" else text, parameter, where
+        )
     name = next((n for n in _VALUES[parameter.kind] if n in entry), "")
     if not name:
         given = next((n for n in entry if n.startswith("value")), "no value")

@@ -14,6 +14,13 @@ from tests.factories import exchange, postgres
 from tests.factories.exchange import World
 
 
+async def quiet(world: World) -> World:
+    """Without its background loops: tests run timers and deliveries themselves."""
+    assert world.app.workflows is not None
+    await world.app.workflows.stop()
+    return world
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=["sqlite", "postgresql"])
 async def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """A running exchange with Personas."""
@@ -21,12 +28,12 @@ async def clinic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     if request.param == "sqlite":
         path = tmp_path_factory.mktemp("workflows") / "exchange.sqlite3"
         made = await exchange.start(f"sqlite+aiosqlite:///{path}", population=population)
-        yield made
+        yield await quiet(made)
         await made.app.stop()
         return
     if not os.environ.get("GOZAR_TEST_POSTGRES_URL") and postgres.binaries() is None:
         pytest.skip("PostgreSQL is not installed")
     with postgres.server() as url:
         made = await exchange.start(url, population=population)
-        yield made
+        yield await quiet(made)
         await made.app.stop()

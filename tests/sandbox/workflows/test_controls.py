@@ -1,0 +1,133 @@
+"""Tenant controls: faults, clock, scripts, timeline; and that snapshots take the Workflows' state along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories.exchange import World, tenant_of
+from tests.sandbox.workflows.calls import DOCTOR, PATIENT, advance, do, drug, found, free_slots, get, timeline
+
+EXPIRED = 'Bearer error="invalid_token", error_description="The access token expired"'
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def plan(clinic: World, app: httpx.AsyncClient, *faults: dict[str, Any], expect: int = 200) -> dict[str, Any]:
+    await app.get("Patient/persona-healthy")
+    async with clinic.admin() as admin:
+        answer = await admin.put(f"tenants/{tenant_of(app)}/faults", json={"faults": list(faults)})
+    assert answer.status_code == expect, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "header"),
+    [
+        ({"kind": "status", "status": 500}, 500, None),
+        ({"kind": "status", "status": 409}, 409, None),
+        ({"kind": "burst", "seconds": 7}, 429, ("retry-after", "7")),
+        ({"kind": "expired-token"}, 401, ("www-authenticate", EXPIRED)),
+        ({"kind": "down"}, 503, ("retry-after", "1")),
+    ],
+)  # fmt: skip
+async def test_each_error_fault_answers_as_the_real_thing_would(
+    clinic: World, fault: dict[str, Any], status: int, header: tuple[str, str] | None
+) -> None:
+    async with clinic.client() as app:
+        await plan(clinic, app, fault | {"route": "Patient/*", "left": 1})
+        answer = await app.get(PATIENT)
+        assert answer.status_code == status and answer.json()["resourceType"] == "OperationOutcome"
+        if header:
+            assert answer.headers[header[0]] == header[1]
+        assert (await app.get(PATIENT)).status_code == 200, "it was planned for one call"
+
+
+async def test_a_write_whose_answer_is_lost_took_effect_and_a_keyed_retry_does_not_double_it(clinic: World) -> None:
+    async with clinic.client() as app:
+        await plan(clinic, app, {"kind": "timeout", "route": "*/$prescribe", "method": "POST", "left": 1})
+        named = {"patient": PATIENT, "prescriber": DOCTOR, "item": [drug("metformin")], "key": "once"}
+        await do(app, "RequestGroup/$prescribe", 504, **named)
+        await do(app, "RequestGroup/$prescribe", **named)
+        assert len(await found(app, f"RequestGroup?patient={PATIENT}")) == 1
+
+
+async def test_faults_are_counted_skipped_scheduled_and_bound_to_their_route(clinic: World) -> None:
+    async with clinic.client() as app:
+        await plan(
+            clinic, app, {"kind": "status", "status": 500, "route": "Slot*", "method": "GET", "skip": 2, "left": 2}
+        )
+        assert (await app.get(PATIENT)).status_code == 200
+        assert [(await app.get("Slot?_count=1")).status_code for _ in range(5)] == [200, 200, 500, 500, 200]
+        assert (await timeline(clinic, app)).count("fault") == 2
+        await plan(clinic, app, {"kind": "down", "starts": "2026-11-25T00:00:00Z", "ends": "2026-11-26T00:00:00Z"})
+        assert (await app.get(PATIENT)).status_code == 200
+        await advance(clinic, app, days=3)
+        assert (await app.get(PATIENT)).status_code == 503
+        await advance(clinic, app, days=1)
+        assert (await app.get(PATIENT)).status_code == 200
+        async with clinic.client() as other:
+            await plan(clinic, app, {"kind": "down"})
+            assert (await other.get(PATIENT)).status_code == 200, "another Tenant's plan is its own"
+
+
+async def test_half_a_body_is_what_truncation_sends(clinic: World) -> None:
+    async with clinic.client() as app:
+        whole = (await app.get(PATIENT)).content
+        await plan(clinic, app, {"kind": "truncated", "route": "Patient/*", "left": 1})
+        assert (await app.get(PATIENT)).content == whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"kind": "gremlins"}, "kind is one of"),
+        ({"kind": "status", "status": 200}, "error status"),
+        ({"kind": "latency", "seconds": 9999}, "seconds is 0 to 120"),
+        ({"kind": "down", "starts": "tomorrow"}, "instants with a zone"),
+        ({"kind": "down", "colour": 1}, "unknown field 'colour'"),
+        ({"kind": "down", "left": "many"}, "whole numbers"),
+    ],
+)
+async def test_a_plan_that_cannot_be_followed_is_refused(clinic: World, fault: dict[str, Any], words: str) -> None:
+    async with clinic.client() as app:
+        assert words in (await plan(clinic, app, fault, expect=422))["detail"]
+
+
+async def test_scripts_and_clock_refuse_what_they_do_not_know(clinic: World) -> None:
+    async with clinic.client() as app:
+        await get(app, PATIENT)
+        base = f"tenants/{tenant_of(app)}"
+        async with clinic.admin() as admin:
+            for body, words in (
+                ({"counterparts": {"florist": {"mode": "accept"}}}, "no Counterpart 'florist'"),
+                ({"counterparts": {"clinic": {"mode": "dance"}}}, "mode is one of"),
+                ({"counterparts": []}, "scripts are an object"),
+            ):
+                refused = await admin.put(f"{base}/counterparts", json=body)
+                assert refused.status_code == 422 and words in refused.json()["detail"]
+            for clock in ({"advance_seconds": -1}, {"advance_seconds": "1"}, {"to": "2020-01-01T00:00:00Z"}, {}):
+                assert (await admin.post(f"{base}/clock", json=clock)).status_code == 422
+            assert (await admin.get("tenants/nobody/timeline")).status_code == 404
+            shown = (await admin.get(f"{base}/counterparts")).json()["counterparts"]
+            assert shown["pharmacy"]["mode"] == "silent" and shown["clinic"]["mode"] == "accept"
+
+
+async def test_a_snapshot_takes_timers_along_and_a_reset_forgets_them(clinic: World) -> None:
+    async with clinic.client() as app:
+        slot = (await free_slots(app, count=20))[-1]
+        held = await do(app, f"{slot}/$hold", patient=PATIENT)
+        base = f"tenants/{tenant_of(app)}"
+        async with clinic.admin() as admin:
+            snapshot = (await admin.post(f"{base}/snapshots", json={"name": "held"})).json()["snapshot"]
+            await do(app, f"Appointment/{held['id']}/$cancel")
+            assert (await admin.post(f"{base}/restore", json={"snapshot": snapshot})).status_code == 200
+        assert (await get(app, f"Appointment/{held['id']}"))["status"] == "proposed"
+        assert (await timeline(clinic, app)) == ["appointment-held"]
+        assert (await advance(clinic, app, minutes=10))["timers"] == 1
+        assert (await get(app, slot))["status"] == "free"
+        async with clinic.admin() as admin:
+            await admin.post(f"{base}/reset")
+        assert (await advance(clinic, app, days=1))["timers"] == 0 and await timeline(clinic, app) == []

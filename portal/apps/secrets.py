@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -43,7 +42,7 @@ def environment_of(secret: str) -> str:
 
 def digest(secret: str, pepper: bytes) -> str:
     """Hex HMAC-SHA-256 of `secret`: what `credentials.secret_hash` holds."""
-    return hmac.new(pepper, secret.encode("utf-8"), hashlib.sha256).hexdigest()
+    return hmac.digest(pepper, secret.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 def hint(secret: str) -> str:

@@ -26,6 +26,9 @@ from portal.oauth.incoming import Incoming
 from portal.oauth.models import DataAccessGrant
 from portal.oauth.tokens import LIFETIME, AccessTokens
 
+# Grant types that read or write tables.
+STATEFUL = frozenset({"authorization_code", "refresh_token"})
+
 # Its debug lines print whole tokens.
 logging.getLogger("authlib").setLevel(logging.WARNING)
 
@@ -41,13 +44,23 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One token request and what its grant may use. `thumbprint` is that of the DPoP key, or empty."""
+    """One token request and what its grant may use. `thumbprint` is that of the DPoP key, or empty.
+
+    Grants outside `STATEFUL` are pure computing and get no session: opening one would cost as much as signing the token.
+    """
 
     incoming: Incoming
     authenticated: Authenticated
-    session: Session
     now: datetime
     thumbprint: str = ""
+    transaction: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The transaction of a grant of `STATEFUL`."""
+        if self.transaction is None:
+            raise LookupError("this grant type was given no session")
+        return self.transaction
 
 
 class _Client:
@@ -60,11 +73,15 @@ class _Client:
         return not (grant_type == "client_credentials" and self.method == "none")
 
 
+# What Authlib sets on a new request; made once, because it judges the transport's URI each time.
+_BLANK = dict(OAuth2Request("POST", "https://localhost/token", headers={}).__dict__)
+
+
 class _Request(OAuth2Request):  # type: ignore[misc]  # Authlib ships no types
     """An `Exchange` as Authlib's request. Whether transport was secure is judged at the edge, hence the fixed URI."""
 
     def __init__(self, exchange: Exchange) -> None:
-        super().__init__("POST", "https://localhost/token", headers={})
+        self.__dict__.update(_BLANK)
         self.exchange = exchange
         self.payload = BasicOAuth2Payload(exchange.incoming.form)
 

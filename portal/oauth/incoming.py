@@ -17,6 +17,7 @@ from portal.oauth.errors import OAuthFault, invalid_client, invalid_request
 MAX_BODY = 65_536
 MAX_PARAMETERS = 60
 _FORM = "application/x-www-form-urlencoded"
+_PLAIN = re.compile(rb"[A-Za-z0-9._~/:=-]*")
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -37,6 +38,8 @@ class Incoming:
 
 
 def _decode(raw: bytes) -> str:
+    if _PLAIN.fullmatch(raw):
+        return raw.decode("ascii")
     if _BAD_PERCENT.search(raw):
         raise invalid_request("a parameter is not percent-encoded correctly")
     try:

@@ -23,7 +23,7 @@ from portal.kernel.keyfile import read_or_create
 from portal.oauth import addresses, dpop, keys, leaks, replay, watch
 from portal.oauth import feed as feeds
 from portal.oauth.authentication import Authenticated, Authenticator, FetchKeys
-from portal.oauth.authorization_server import Answer, Exchange, Server
+from portal.oauth.authorization_server import STATEFUL, Answer, Exchange, Server
 from portal.oauth.authorize import AuthorizationRequests, RedirectedFault
 from portal.oauth.clients import ClientRecord, Clients
 from portal.oauth.errors import OAuthFault, invalid_client, invalid_token
@@ -144,9 +144,11 @@ class OAuth:
         if any(resource != self.tokens.audience(environment) for resource in incoming.repeated.get("resource", ())):
             raise OAuthFault("invalid_target", f"resource must be {self.tokens.audience(environment)}")
         thumbprint = await self._proven_key(side.token_url, incoming, authenticated, now)
+        if grant_type not in STATEFUL:
+            return side.server.token(Exchange(incoming, authenticated, now, thumbprint))
         async with self.maker() as session:
             answer = await session.run_sync(
-                lambda inner: side.server.token(Exchange(incoming, authenticated, inner, now, thumbprint))
+                lambda inner: side.server.token(Exchange(incoming, authenticated, now, thumbprint, inner))
             )
             # Also when the grant refused: what it revoked for reuse must stay revoked.
             await session.commit()

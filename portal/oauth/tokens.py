@@ -7,16 +7,16 @@ what one audience accepted is never taken for another. Expiry and revocation are
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import OrderedDict
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from portal.kernel.ids import new_id
 from portal.oauth.feed import Event, Feed
 from portal.oauth.keys import KeyRing
-from portal.oauth.signatures import MalformedToken, parse, verify
+from portal.oauth.signatures import MalformedToken, b64url, parse, verify
 
 LIFETIME = 300
 # Thumbprint of the DPoP key that this request has proved, if any; set before a bound token is verified.
@@ -95,7 +95,7 @@ class AccessTokens:
             "client_id": client_id,
             "app": app,
             "scope": scope,
-            "jti": new_id("at"),
+            "jti": b64url(os.urandom(16)),
             "iat": issued,
             "exp": issued + LIFETIME,
             "epoch": epoch,
@@ -147,7 +147,7 @@ class AccessTokens:
             "sub": "gozar",
             "client_id": "gozar",
             "scope": ADMIN_SCOPE,
-            "jti": new_id("at"),
+            "jti": b64url(os.urandom(16)),
             "iat": issued,
             "exp": issued + LIFETIME,
             "env": environment,

@@ -26,7 +26,10 @@ import psutil
 
 @dataclass(frozen=True)
 class Case:
-    """One request to repeat: `body` makes it a POST; `paths`, when given, are asked for in turn (with wrk)."""
+    """One request to repeat: `body` makes it a POST; `paths`, when given, are asked for in turn (with wrk).
+
+    `bodies`, where every request must differ, are sent in turn by wrk; give more than a round can use.
+    """
 
     name: str
     url: str
@@ -34,6 +37,7 @@ class Case:
     body: bytes | None = None
     expect: int = 200
     paths: Sequence[str] = ()
+    bodies: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,11 @@ if list ~= "" then
   for line in io.lines(list) do paths[#paths + 1] = line end
   request = function() turn = turn % #paths + 1; return wrk.format(nil, paths[turn]) end
 end
+local each, bodies, sent = os.getenv("BENCH_BODIES"), {}, 0
+if each ~= "" then
+  for line in io.lines(each) do bodies[#bodies + 1] = line end
+  request = function() sent = sent % #bodies + 1; return wrk.format("POST", nil, nil, bodies[sent]) end
+end
 function done(summary, latency, requests)
   io.write(string.format("RESULT %d %d %f %f %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
     summary.errors.status + summary.errors.read + summary.errors.timeout))
@@ -152,6 +161,8 @@ end
 def _wrk(case: Case, seconds: float, connections: int) -> tuple[int, float, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         script, body, paths = Path(folder, "case.lua"), Path(folder, "body"), Path(folder, "paths")
+        bodies = Path(folder, "bodies")
+        bodies.write_bytes(b"\n".join(case.bodies))
         paths.write_text("\n".join(case.paths))
         script.write_text(_LUA)
         if case.body is not None:
@@ -163,6 +174,7 @@ def _wrk(case: Case, seconds: float, connections: int) -> tuple[int, float, floa
             "BENCH_METHOD": "POST" if case.body is not None else "GET",
             "BENCH_BODY": str(body) if case.body is not None else "",
             "BENCH_PATHS": str(paths) if case.paths else "",
+            "BENCH_BODIES": str(bodies) if case.bodies else "",
         }
         output = subprocess.run(pin(command, 1), check=True, capture_output=True, text=True, env=environ).stdout
     found = re.search(r"RESULT (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+)", output)

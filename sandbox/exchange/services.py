@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sandbox.exchange.seams import Consents, Dispatch, Edge, Handler, OperationKey, Watcher
+from sandbox.fhir.terminology import listed
 from sandbox.kernel.clock import Clock, micros
 from sandbox.search.compile import Compiler
 from sandbox.search.cursors import Cursors
@@ -45,5 +46,5 @@ class Services:
         return Compiler(self.store.dictionary, limits, self.expand, self.base_url, now, lenient)
 
     def expand(self, value_set: str) -> Iterable[tuple[str, str]]:
-        """Members of a value set, for `:in`."""
-        return ()
+        """Members of a shipped value set, for `:in`. Raises `BadRequestError` for one that cannot be listed."""
+        return listed(value_set)

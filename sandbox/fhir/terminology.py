@@ -5,7 +5,7 @@ http://hl7.org/fhir/R4/terminology-service.html. Results are FHIR resources as d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from sandbox.fhir import codesystems
@@ -14,6 +14,7 @@ from sandbox.fhir.folding import fold
 from sandbox.fhir.outcomes import BadRequestError, Language, NotFoundError, Text, UnprocessableError
 
 MAX_EXPANSION: Final = 10_000
+MAX_SEARCHED: Final = 500
 MAX_NESTING: Final = 20
 Members = dict[tuple[str, str], str]
 """(system, code) -> display, in the order of the definition."""
@@ -270,6 +271,24 @@ class Terminology:
         elif table.is_a(first, second):
             outcome = "subsumed-by"
         return _parameters([("outcome", "valueCode", outcome)])
+
+
+def listed(canonical: str) -> Iterable[tuple[str, str]]:
+    """(system, code) of a shipped value set, for a search's `:in`. Raises `BadRequestError`: here it is a search value."""
+    try:
+        members = Terminology().codes_in(canonical)
+    except (NotFoundError, UnprocessableError) as error:
+        raise BadRequestError(issues=error.issues) from error
+    if len(members) > MAX_SEARCHED:
+        raise BadRequestError(
+            Text(
+                f"{canonical} has {len(members)} codes; :in takes value sets of up to {MAX_SEARCHED}.",
+                f"{canonical} دارای {len(members)} کد است؛ ‎:in مجموعه‌های حداکثر {MAX_SEARCHED} کدی را می‌پذیرد.",
+            ),
+            code="too-costly",
+            rule="expansion-too-large",
+        )
+    return members
 
 
 def _passes(system: CodeSystem, concept: Concept, condition: tuple[str, str, str]) -> bool:

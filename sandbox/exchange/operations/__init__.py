@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.exchange.operations import checking, everything, export, lastn, matching, meta
+from sandbox.exchange.operations import checking, everything, export, lastn, matching, meta, terminologies
 from sandbox.exchange.seams import Handler, OperationKey
 
 OPERATIONS: dict[OperationKey, Handler] = {
@@ -12,4 +12,5 @@ OPERATIONS: dict[OperationKey, Handler] = {
     **lastn.OPERATIONS,
     **matching.OPERATIONS,
     **meta.OPERATIONS,
+    **terminologies.OPERATIONS,
 }

@@ -111,7 +111,6 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         clock=clock,
         exchanges=upstreams(settings, found),
         data_dir=settings.data_dir,
-        public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
         redis_url=settings.redis_url,
     )

@@ -216,13 +216,6 @@ class Gateway:
                 (b"x-gozar-environment", call.environment.encode()),
             ]
         headers = forwarded_request(scope["headers"], extra=extra)
-        if read.dpop and target.kind == paths.FHIR:
-            # The proof was for this server and has been checked; the exchange reads bearer tokens.
-            headers = [
-                (name, b"Bearer " + value.partition(b" ")[2].strip() if name == b"authorization" else value)
-                for name, value in headers
-                if name != b"dpop"
-            ]
         if target.kind == paths.APIS:
             # The token is for the exchange: a partner that saw it could use it there.
             headers = [pair for pair in headers if pair[0] != b"authorization"]

@@ -15,7 +15,6 @@ class Fields:
         "certificate",
         "chunked",
         "content_type",
-        "dpop",
         "forwarded_for",
         "length",
         "origin",
@@ -27,7 +26,6 @@ class Fields:
     def __init__(self, headers: Headers) -> None:
         self.authorization: list[bytes] = []
         self.certificate: list[bytes] = []
-        self.dpop: list[bytes] = []
         self.forwarded_for: list[bytes] = []
         self.chunked = False
         self.content_type = ""
@@ -62,8 +60,6 @@ class Fields:
             self.origin = value
         elif name == b"access-control-request-method":
             self.wanted_method = value
-        elif name == b"dpop":
-            self.dpop.append(value)
         elif name == b"x-forwarded-for":
             self.forwarded_for.append(value)
         elif name == b"client-cert":
@@ -79,7 +75,6 @@ _READ = frozenset(
         b"transfer-encoding",
         b"origin",
         b"access-control-request-method",
-        b"dpop",
         b"x-forwarded-for",
         b"client-cert",
     }

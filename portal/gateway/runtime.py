@@ -65,7 +65,6 @@ class Runtime:
         clock: Clock,
         exchanges: Mapping[str, Upstream],
         data_dir: Path,
-        public_url: str,
         trusted_proxies: tuple[str, ...] = (),
         redis_url: str = "",
         redis_budget: float = BUDGET,
@@ -89,7 +88,7 @@ class Runtime:
         self.meter = JournalMeter(Journal(data_dir / "journal"), maker, now=clock.now, metrics=self.metrics)
         self.gateway = Gateway(
             admission=Admission(
-                credentials=Credentials(tokens, now=clock.now, public_url=public_url, trusted=trusted_proxies),
+                credentials=Credentials(tokens, now=clock.now, trusted=trusted_proxies),
                 directory=self.directory,
                 limiter=limiter or self._redis or shared,
                 leases=self.leases,

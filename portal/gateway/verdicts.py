@@ -60,13 +60,9 @@ def headers_too_large(limit: int) -> Refused:
     )
 
 
-def unauthenticated(
-    realm: str, detail: str, *, error: str = "", expired: bool = False, scheme: str = "Bearer"
-) -> Refused:
+def unauthenticated(realm: str, detail: str, *, error: str = "", expired: bool = False) -> Refused:
     """401 with a Bearer challenge (RFC 6750 §3); without credentials the challenge carries no error code."""
-    challenge = f'{scheme} realm="{realm}"'
-    if scheme == "DPoP":
-        challenge += ', algs="ES256 PS256 Ed25519"'
+    challenge = f'Bearer realm="{realm}"'
     if error:
         challenge += f', error="{error}", error_description="{detail}"'
     code = "token-expired" if expired else ("invalid-token" if error else "token-missing")

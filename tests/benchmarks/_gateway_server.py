@@ -57,7 +57,6 @@ async def main(port: int, folder: Path, upstream_url: str, redis_url: str) -> No
         clock=clock,
         exchanges={"sandbox": upstream, "production": upstream},
         data_dir=folder,
-        public_url=oauth.public_url,
     )
     await runtime.start()
     app = await make_app(maker, pepper=oauth.pepper, scopes=["system/Patient.cruds"], now=clock.now())

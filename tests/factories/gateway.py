@@ -66,6 +66,5 @@ def runtime_over(oauth: OAuth, upstream: AsgiApp, folder: Path, **options: Any) 
         clock=oauth.clock,
         exchanges={"sandbox": exchange, "production": exchange},
         data_dir=folder,
-        public_url=oauth.public_url,
         **options,
     )

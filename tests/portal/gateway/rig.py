@@ -34,7 +34,6 @@ class FakeToken:
     scopes: tuple[str, ...]
     tenant: str = "t1"
     epoch: int = 1
-    key_thumbprint: str = ""
 
 
 class FakeTokens:
@@ -168,9 +167,7 @@ class Rig:
         self.leases = Leases(self.store, now=self.clock.now, ticks=self.clock)
         self.gateway = Gateway(
             admission=Admission(
-                credentials=Credentials(
-                    self.tokens, now=self.clock.now, public_url="https://gozar.test", trusted=("10.0.0.0/8",)
-                ),
+                credentials=Credentials(self.tokens, now=self.clock.now, trusted=("10.0.0.0/8",)),
                 directory=self.directory,
                 limiter=self.limiter,
                 leases=self.leases,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
 
 import pytest
 
@@ -13,9 +12,7 @@ from portal.companies.models import CompanyStatus
 from portal.gateway.api import front
 from portal.gateway.protection import Limits
 from portal.gateway.upstream import InProcessUpstream, Receive, Scope, Send, UpstreamClosed, UpstreamFailed
-from portal.oauth.signatures import b64url
-from tests.factories.oauth import dpop_proof, new_key
-from tests.portal.gateway.rig import NOW, FakeToken, Rig, access, drive, echo, terms
+from tests.portal.gateway.rig import FakeToken, Rig, access, drive, echo, terms
 
 PATIENT = "/sandbox/fhir/R4/Patient/p1"
 
@@ -248,32 +245,6 @@ async def test_answers_and_refusals_can_be_read_by_a_registered_page() -> None:
         assert answer.headers["access-control-allow-origin"] == "https://app.test"
         assert "RateLimit" in answer.headers["access-control-expose-headers"]
         assert answer.headers["vary"] == "Origin"
-
-
-async def test_a_token_bound_to_a_key_needs_a_fresh_proof_of_it() -> None:
-    rig = Rig()
-    key = new_key("ES256")
-    rig.tokens.known["bound"] = FakeToken("sandbox", "app-1", ("system/Patient.r",), key_thumbprint=key.thumbprint())
-    url = f"https://gozar.test{PATIENT}"
-    ath = b64url(hashlib.sha256(b"bound").digest())
-
-    def proof(**changes: Any) -> list[tuple[bytes, bytes]]:
-        made = dpop_proof(key, method="GET", url=changes.pop("url", url), now=NOW, **{"ath": ath, **changes})
-        return [(b"authorization", b"DPoP bound"), (b"dpop", made.encode())]
-
-    good = proof()
-    answer = await rig.call(PATIENT, bearer=None, headers=good)
-    assert answer.status == 200
-    told = dict(answer.json["headers"])
-    assert told["authorization"] == "Bearer bound"
-    assert "dpop" not in told
-    replayed = await rig.call(PATIENT, bearer=None, headers=good)
-    assert replayed.status == 401
-    assert replayed.headers["www-authenticate"].startswith('DPoP realm="sandbox"')
-    assert (await rig.call(PATIENT, bearer="bound")).status == 401, "a bound token is no bearer token"
-    assert (await rig.call(PATIENT, bearer=None, headers=[(b"authorization", b"DPoP good")])).status == 401
-    for wrong in (proof(url=f"{url}x"), proof(ath="x"), proof()[:1]):
-        assert (await rig.call(PATIENT, bearer=None, headers=wrong)).status == 401
 
 
 async def test_the_burst_ends_exactly_at_the_limit_and_says_which_policy_refused() -> None:

@@ -36,7 +36,6 @@ async def main(port: int, folder: Path, database: str, redis_url: str) -> None:
         clock=SystemClock(),
         exchanges={"sandbox": InProcessUpstream(echo)},
         data_dir=folder,
-        public_url=PUBLIC_URL,
         redis_url=redis_url,
         redis_budget=5,  # the suite's machine may be busy; the fallback has tests of its own
     )

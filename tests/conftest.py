@@ -8,9 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from portal.kernel.database import create_engine
 from portal.kernel.migrations import upgrade
+
+# A deadline measures the machine's neighbours, not the code; slowness is the benchmarks' business.
+hypothesis_settings.register_profile("gozar", deadline=None)
+hypothesis_settings.load_profile("gozar")
 
 
 @pytest.fixture(scope="session")

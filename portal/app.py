@@ -123,6 +123,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         public_url=settings.public_url,
         navigation=Navigation(menus()),
         throttle=gateway.throttle,
+        reviewers_need_second_factor=settings.reviewers_need_second_factor,
     )
     people = ExchangePeople({name: exchange.control for name, exchange in found.items()}, oauth.tokens, clock)
     tenants = ExchangeTenants(found["sandbox"].control)

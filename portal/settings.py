@@ -38,6 +38,7 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ()
     docs_dir: Path = Path("build/docs")
     demo: bool = True
+    reviewers_need_second_factor: bool = False
 
     @property
     def portal_database_url(self) -> str:
@@ -89,6 +90,7 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         docs_dir=Path(env.get("GOZAR_DOCS_DIR", "build/docs")).absolute(),
         demo=env.get("GOZAR_DEMO", "1") not in ("0", "false", "no"),
+        reviewers_need_second_factor=env.get("GOZAR_REVIEWER_SECOND_FACTOR", "0") in ("1", "true", "yes"),
     )
 
 

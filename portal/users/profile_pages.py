@@ -128,11 +128,10 @@ async def confirm_second_factor(
     """Turn the second factor on."""
     form = await read_form(request)
     try:
-        await second_factor.confirm(session, user=user, code=form["code"], now=now, keyring=keyring)
+        keep = request.scope["state"].get("sign_in_token", "")
+        await second_factor.confirm(session, user=user, code=form["code"], now=now, keyring=keyring, keep_session=keep)
     except REFUSALS as error:
         return await _refuse(session, request, user, error, now=now, keyring=keyring, form=form, about="second-factor")
-    keep = request.scope["state"].get("sign_in_token", "")
-    await close_all(session, user_id=user.id, but=keep)
     tell(Notice("success", "ورود دومرحله‌ای فعال شد.", "The second factor is on."))
     return see("/profile")
 

@@ -12,6 +12,7 @@ from portal.kernel.errors import Conflict, Invalid
 from portal.kernel.keys import Keyring
 from portal.kernel.text import fold
 from portal.users.models import User
+from portal.users.sign_ins import close_all
 from portal.users.tokens import seal, unseal
 
 STEP = 30
@@ -73,12 +74,15 @@ def verify(user: User, code: str, *, now: datetime, keyring: Keyring) -> None:
     raise WrongCode
 
 
-async def confirm(session: AsyncSession, *, user: User, code: str, now: datetime, keyring: Keyring) -> None:
-    """Turn the second factor on with its first code."""
+async def confirm(
+    session: AsyncSession, *, user: User, code: str, now: datetime, keyring: Keyring, keep_session: str = ""
+) -> None:
+    """Turn the second factor on with its first code; sessions that did not need it end, but for the cookie `keep_session`."""
     if user.totp_confirmed_at is not None:
         raise SecondFactorExists
     verify(user, code, now=now, keyring=keyring)
     user.totp_confirmed_at = now
+    await close_all(session, user_id=user.id, but=keep_session)
     await record(session, now=now, actor=user.id, action="user.second_factor.added", subject=user.id)
 
 

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from portal.audit.service import record
 from portal.users.models import SignIn, User
 from portal.users.tokens import digest, random_token, seal, unseal
 from portal.web.visit import Notice
@@ -23,6 +24,7 @@ async def open_sign_in(
     session: AsyncSession, *, user: User, now: datetime, user_agent: str = "", awaiting_code: bool = False
 ) -> str:
     """Make a session for `user`; returns the cookie's value, which nobody can read again."""
+    await forget_expired(session, now=now)
     token = random_token()
     lasts = CODE_WINDOW if awaiting_code else ABSOLUTE
     session.add(
@@ -37,6 +39,8 @@ async def open_sign_in(
         )
     )
     await session.flush()
+    if not awaiting_code:
+        await record(session, now=now, actor=user.id, action="user.signed-in", subject=user.id)
     return token
 
 

@@ -93,4 +93,4 @@ def problem_page(request: AnyRequest, problem: Problem, headers: dict[str, str])
     if engine is None:
         return as_json(request, problem, headers)
     body = engine.get_template("web/problem.html").render(problem=problem, request=request)
-    return Response(body.encode(), status_code=problem.status, media_type="text/html; charset=utf-8", headers=headers)
+    return Response(body.encode(), status_code=problem.status, media_type="text/html", headers=headers)

@@ -69,8 +69,8 @@ def load_assets() -> Assets:
     icons = json.loads((vendor / "icons.json").read_text("utf-8")) if (vendor / "icons.json").exists() else {}
     sheets = [vendor / "fonts.css", *sorted((STATIC / "css").glob("*.css"))]
     return Assets(
-        css=bundle(sheets, "css", "text/css; charset=utf-8"),
-        js=bundle(sorted((STATIC / "js").glob("*.js")), "js", "text/javascript; charset=utf-8"),
+        css=bundle(sheets, "css", "text/css"),
+        js=bundle(sorted((STATIC / "js").glob("*.js")), "js", "text/javascript"),
         htmx=f"/static/vendor/{manifest['htmx.js']}" if "htmx.js" in manifest else "",
         icons=icons,
     )

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import make_url
 
 from sandbox.counterparts import reacting as counterparts
+from sandbox.counterparts import self_service
 from sandbox.counterparts.control import routes as control_routes
 from sandbox.exchange.application import PRODUCTION_TENANT, Exchange
 from sandbox.exchange.auditing import AuditLog
@@ -139,12 +140,15 @@ class Application:
         loopback = settings.allow_loopback_hooks
         if loopback is None:
             loopback = urlsplit(settings.base_url).hostname in ("127.0.0.1", "localhost", "::1")
-        return Workflows(
+        workflows = Workflows(
             services,
             reactors=(counterparts.react,) if simulated else (),
             timers=counterparts.TIMERS if simulated else {},
             sender=NetworkSender(allow_loopback=loopback),
         )
+        if simulated:
+            services.operations.update(self_service.operations(workflows, default_base=DEFAULT_BASE))
+        return workflows
 
     async def _seed(self, services: Services) -> None:
         title = f"{self._settings.population_size} synthetic people, seed {self._settings.population_seed}"

@@ -80,6 +80,13 @@ class PostgresDatabase:
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
             raise BusyError("the database cannot be reached") from error
 
+    def _put_back(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        """A connection that a cancelled caller left inside a transaction is of no use to anybody else."""
+        if connection.is_in_transaction():
+            connection.terminate()
+        else:
+            self._idle.append(connection)
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         async with self._slots:
@@ -88,7 +95,7 @@ class PostgresDatabase:
                 yield connection
             finally:
                 if not connection.is_closed():
-                    self._idle.append(connection)
+                    self._put_back(connection)
 
     async def rows(self, sql: str, args: Sequence[Any] = (), *, hurry: bool = False) -> list[Row]:
         async with self._slots:

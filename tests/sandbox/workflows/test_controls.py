@@ -131,3 +131,30 @@ async def test_a_snapshot_takes_timers_along_and_a_reset_forgets_them(clinic: Wo
         async with clinic.admin() as admin:
             await admin.post(f"{base}/reset")
         assert (await advance(clinic, app, days=1))["timers"] == 0 and await timeline(clinic, app) == []
+
+
+async def test_an_app_drives_its_own_tenant_with_its_own_token(clinic: World) -> None:
+    async with clinic.client() as app:
+        scripts = {"counterparts": {"clinic": {"mode": "silent"}}}
+        assert (await app.post("$sandbox-counterparts", json=scripts)).json()["counterparts"]["clinic"][
+            "mode"
+        ] == "silent"
+        slot = (await free_slots(app))[0]
+        booked = await do(app, "Appointment/$book", slot=slot, patient=PATIENT)
+        assert booked["status"] == "pending"
+        ran = (await app.post("$sandbox-clock", json={"advance_seconds": 86_400})).json()
+        assert ran["timers"] >= 1 and (await get(app, f"Appointment/{booked['id']}"))["status"] == "cancelled"
+        assert (await app.post("$sandbox-faults", json={"faults": [{"kind": "down"}]})).status_code == 200
+        assert (await app.get(PATIENT)).status_code == 503
+        assert (await app.post("$sandbox-faults", json={"faults": []})).status_code == 200, (
+            "the way out is never blocked"
+        )
+        assert (await app.get(PATIENT)).status_code == 200
+        assert (await app.get("$sandbox-timeline")).json()["events"][0]["topic"] == "fault"
+        assert (await app.post("$sandbox-clock", json={"advance_seconds": "soon"})).status_code == 422
+        assert (await app.post("$sandbox-reset", json={})).status_code == 200
+        assert (await app.get(f"Appointment/{booked['id']}")).status_code == 404
+        async with clinic.client(
+            "patient/*.rs", tenant=tenant_of(app), patient="persona-healthy", sub="someone"
+        ) as citizen:
+            assert (await citizen.get("$sandbox-clock")).status_code == 403

@@ -23,6 +23,7 @@ from portal.apps.tenants import ExchangeTenants, Tenants
 from portal.companies import api as companies_api
 from portal.companies import pages as companies_pages
 from portal.conformance import api as conformance_api
+from portal.conformance import pages as conformance_pages
 from portal.conformance.dependencies import Ports as ConformancePorts
 from portal.conformance.dependencies import conformance_dependency
 from portal.conformance.hand import ExchangeHand
@@ -33,6 +34,7 @@ from portal.gateway.http_upstream import HttpUpstream
 from portal.gateway.proofs import ProofOfPossession
 from portal.gateway.runtime import FLUSH_SECONDS, Runtime
 from portal.gateway.upstream import InProcessUpstream, Upstream
+from portal.kernel.blobs import FolderBlobs
 from portal.kernel.clock import Clock, SystemClock
 from portal.kernel.database import SessionMaker, create_engine, session_maker, transaction
 from portal.kernel.keys import Keyring, load_keyring
@@ -50,6 +52,9 @@ from portal.products import catalogue
 from portal.products import pages as products_pages
 from portal.reviews import api as reviews_api
 from portal.reviews import desk_api as reviews_desk_api
+from portal.reviews import desk_pages as reviews_desk_pages
+from portal.reviews import pages as reviews_pages
+from portal.reviews.dependencies import blobs_dependency
 from portal.settings import Settings
 from portal.subscriptions import api as subscriptions_api
 from portal.subscriptions import pages as subscriptions_pages
@@ -169,6 +174,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
             **users_dependencies.DEPENDENCIES,
             **tenants_dependency(tenants),
             **conformance_dependency(conformance),
+            **blobs_dependency(FolderBlobs(settings.data_dir / "attachments")),
         },
         exception_handlers=parts.exception_handlers,
         template_config=parts.template_config,
@@ -244,8 +250,11 @@ def rooms() -> Sequence[Any]:
         *subscriptions_pages.routes,
         *dashboard_pages.routes,
         *conformance_api.routes,
+        *conformance_pages.routes,
         *reviews_api.routes,
         *reviews_desk_api.routes,
+        *reviews_pages.routes,
+        *reviews_desk_pages.routes,
     ]
 
 
@@ -259,6 +268,9 @@ def menus() -> Sequence[NavItem]:
         *apps_pages.navigation,
         *subscriptions_pages.navigation,
         *oauth_pages.navigation,
+        *conformance_pages.navigation,
+        *reviews_pages.navigation,
+        *reviews_desk_pages.navigation,
     ]
 
 

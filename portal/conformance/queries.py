@@ -18,7 +18,8 @@ class ReadOnlyMember(Forbidden):
     title_fa = "نقش شما در این شرکت فقط خواندن است"
 
 
-async def _member(session: AsyncSession, user: User, company_id: str) -> Membership | None:
+async def member(session: AsyncSession, user: User, company_id: str) -> Membership | None:
+    """The User's Membership in a Company, or None."""
     return await session.get(Membership, (company_id, user.id))
 
 
@@ -29,7 +30,7 @@ def is_reviewer(user: User) -> bool:
 async def own_app(session: AsyncSession, app_id: str, user: User, *, change: bool = False) -> App:
     """An App of one of the User's Companies; with `change`, only for owners and developers. Raises NotFound."""
     app = await session.get(App, app_id)
-    found = await _member(session, user, app.company_id) if app else None
+    found = await member(session, user, app.company_id) if app else None
     if app is None or (found is None and (change or not is_reviewer(user))):
         raise NotFound
     if change and found is not None and found.role == MemberRole.VIEWER:

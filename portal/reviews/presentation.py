@@ -48,6 +48,11 @@ def days_left(request: ReviewRequest, now: datetime) -> int:
     return iran().left(now, request.due_at) if request.due_at else request.days_left
 
 
+def days_left_of(due_at: datetime | None, now: datetime) -> int:
+    """Working days to a due date; 0 when there is none."""
+    return iran().left(now, due_at) if due_at else 0
+
+
 async def whole(session: AsyncSession, request: ReviewRequest, user: User, *, now: datetime) -> ReviewInfo:
     """A request with its scopes, decisions and comments, as `user` may see it."""
     made = await queries.decisions(session, request.id)

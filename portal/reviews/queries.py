@@ -12,6 +12,7 @@ from portal.apps.models import App
 from portal.audit.models import AuditEntry
 from portal.companies.models import Company, Membership
 from portal.kernel.errors import NotFound
+from portal.products.models import Product
 from portal.reviews import guards
 from portal.reviews.models import (
     QUEUED,
@@ -256,3 +257,8 @@ async def case(session: AsyncSession, request: ReviewRequest) -> list[AuditEntry
         select(AuditEntry).where(AuditEntry.subject == request.id).order_by(AuditEntry.number)
     )
     return list(found)
+
+
+async def products(session: AsyncSession) -> list[Product]:
+    """The catalogue, for filters."""
+    return list(await session.scalars(select(Product).order_by(Product.position, Product.id)))

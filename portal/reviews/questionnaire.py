@@ -19,6 +19,9 @@ EMAIL = re.compile(r"[^@\s]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 PHONE = re.compile(r"\+?[0-9][0-9 ()-]{6,18}[0-9]")
 
 
+DIGITS = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     id: str
@@ -121,7 +124,7 @@ def problems(answers: dict[str, Any], *, of: Section | None = None) -> list[Inva
 
 
 def _error(question: Question, en: str, fa: str) -> Invalid:
-    return Invalid(f"{question.en}: {en}", fa=f"{question.fa} {fa}", field=f"answers.{question.id}")
+    return Invalid(f"{question.en}: {en}", fa=f"{question.fa} {fa.translate(DIGITS)}", field=f"answers.{question.id}")
 
 
 def problem(question: Question, answers: dict[str, Any]) -> Invalid | None:
@@ -154,7 +157,7 @@ def _shape(question: Question, value: str) -> Invalid | None:
                 )
         case "phone":
             if not PHONE.fullmatch(value):
-                return _error(question, "write a number such as 021 1234 5678", "شماره را مانند 021 1234 5678 بنویسید.")
+                return _error(question, "write a number such as 021 1234 5678", "شماره را با کد شهر بنویسید.")
         case "url":
             parts = urlsplit(value)
             if parts.scheme != "https" or not parts.hostname or "." not in parts.hostname:
@@ -163,7 +166,9 @@ def _shape(question: Question, value: str) -> Invalid | None:
             try:
                 date.fromisoformat(value)
             except ValueError:
-                return _error(question, "write a date such as 2026-05-30", "تاریخ را مانند 2026-05-30 بنویسید.")
+                return _error(
+                    question, "write a date such as 2026-05-30", "تاریخ را به شکل سال-ماه-روز میلادی بنویسید."
+                )
         case _:
             if question.min is not None and len(value) < question.min:
                 return _error(

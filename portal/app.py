@@ -58,6 +58,8 @@ from portal.reviews.dependencies import blobs_dependency
 from portal.settings import Settings
 from portal.subscriptions import api as subscriptions_api
 from portal.subscriptions import pages as subscriptions_pages
+from portal.usage import api as usage_api
+from portal.usage import pages as usage_pages
 from portal.users import api as users_api
 from portal.users import dependencies as users_dependencies
 from portal.users import pages as users_pages
@@ -248,6 +250,8 @@ def rooms() -> Sequence[Any]:
         *apps_pages.routes,
         *subscriptions_api.routes,
         *subscriptions_pages.routes,
+        *usage_api.routes,
+        *usage_pages.routes,
         *dashboard_pages.routes,
         *conformance_api.routes,
         *conformance_pages.routes,
@@ -267,6 +271,7 @@ def menus() -> Sequence[NavItem]:
         *products_pages.navigation,
         *apps_pages.navigation,
         *subscriptions_pages.navigation,
+        *usage_pages.navigation,
         *oauth_pages.navigation,
         *conformance_pages.navigation,
         *reviews_pages.navigation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 
 from litestar import Router, get
@@ -14,16 +14,15 @@ from portal.apps import queries as apps
 from portal.apps.models import App
 from portal.companies.models import Company, MemberRole, Membership
 from portal.companies.queries import companies_of
-from portal.dashboard.queries import Day, calls_by_day
 from portal.dashboard.tasks import app_tasks, company_task
 from portal.products.pages import icon_of
 from portal.products.queries import all_products
+from portal.usage.pages import day_chart
+from portal.usage.queries import days_of_user
 from portal.users.dependencies import CurrentUser, Visitor
 from portal.users.guards import signed_in
 from portal.users.models import Role
-from portal.web.charts import Chart, bar_chart
 from portal.web.dependencies import Db, Now, ShellValues
-from portal.web.i18n import TEHRAN, date_text, lang
 from portal.web.navigation import NavItem
 from portal.web.pages import page, pages, see
 from portal.web.shell import Shell
@@ -51,14 +50,6 @@ async def front_page(session: Db, current_user: Visitor, shell: ShellValues) -> 
         public_url=shell.public_url,
         user=current_user,
     )
-
-
-def usage_chart(days: Sequence[Day]) -> Chart | None:
-    """Bars of the days, or None when nothing was called."""
-    if not days:
-        return None
-    points = [(date_text(datetime.combine(each.day, time(12), TEHRAN)), each.calls) for each in days]
-    return bar_chart(points, rtl=lang() == "fa")
 
 
 async def tasks_of(session: AsyncSession, company: Company, app: App, shell: Shell, now: datetime) -> list[Task]:
@@ -90,7 +81,7 @@ async def home(user: CurrentUser, session: Db, now: Now, shell: ShellValues) -> 
         found=found,
         newest=newest[1] if newest else None,
         tasks=await tasks_of(session, newest[0], newest[1], shell, now) if newest else [],
-        chart=usage_chart(await calls_by_day(session, user.id, now=now)),
+        chart=day_chart(await days_of_user(session, user.id, now=now)),
     )
 
 

@@ -30,6 +30,7 @@ OWN = {
     "app": "/apps/{app}",
     "app-products": "/apps/{app}/products",
     "credentials": "/apps/{app}/credentials",
+    "usage": "/apps/{app}/usage",
     "data": "/apps/{app}/data",
     "app-settings": "/apps/{app}/settings",
     "profile": "/profile",

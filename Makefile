@@ -24,7 +24,7 @@ help: ## show this help
 
 setup: .venv/.python .venv/.assets ## install everything into .venv/
 
-build/docs/.built: mkdocs.yml $(shell find docs -type f) .venv/.python
+build/docs/.built: mkdocs.yml $(shell find docs -type f) portal/cli.py portal/gateway/verdicts.py $(wildcard portal/products/data/*.toml) .venv/.assets
 	@echo "[3/3] documentation, Persian and English"
 	@$(BIN)/python docs/build.py
 	@touch $@

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 SITES = {"fa": ROOT / "mkdocs.yml", "en": ROOT / "docs" / "mkdocs.en.yml"}
 FIRST = ("index.md", "quickstart.md")
 LAST = ("architecture.md", "glossary.md", "contributing.md", "changelog.md")
@@ -28,8 +29,10 @@ ENGLISH_ONLY = ("decisions/",)
 
 def pages(language: str) -> list[str]:
     """Paths of the Markdown pages of `language`, relative to its folder."""
+    from generated import PAGES
+
     folder = ROOT / "docs" / language
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.md"))
+    return sorted({*(path.relative_to(folder).as_posix() for path in folder.rglob("*.md")), *PAGES})
 
 
 def missing_twins() -> list[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+from generated import PAGES, content  # noqa: E402 -- found through the path set above
+
 FONTS = {
     "vazirmatn-arabic.woff2": "@fontsource-variable/vazirmatn/files/vazirmatn-arabic-wght-normal.woff2",
     "vazirmatn-latin.woff2": "@fontsource-variable/vazirmatn/files/vazirmatn-latin-wght-normal.woff2",
@@ -17,6 +22,9 @@ FONTS = {
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add assets that live outside docs_dir."""
+    language = str(config.theme["language"])
+    for page in PAGES:
+        files.append(File.generated(config, page, content=content(page, language)))
     files.append(File.generated(config, "assets/gozar.css", abs_src_path=str(ROOT / "docs" / "style.css")))
     for name, source in FONTS.items():
         path = ROOT / "node_modules" / source

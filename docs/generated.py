@@ -56,11 +56,18 @@ def domain_errors() -> Iterator[Any]:
 
 def refusals() -> list[tuple[int, str, str, str]]:
     """Status, code, FHIR issue type and title of every refusal of the gateway, read from its source."""
+    from portal.gateway import verdicts
+
+    def value(node: ast.expr) -> object:
+        if isinstance(node, ast.Constant):
+            return node.value
+        return getattr(verdicts, node.id, "") if isinstance(node, ast.Name) else ""
+
     tree = ast.parse((ROOT / "portal" / "gateway" / "verdicts.py").read_text(encoding="utf-8"))
     found: dict[str, tuple[int, str, str, str]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Refused" and len(node.args) >= 4:
-            values = [arg.value if isinstance(arg, ast.Constant) else "" for arg in node.args[:4]]
+            values = [value(arg) for arg in node.args[:4]]
             if isinstance(values[0], int) and values[0] >= 400 and values[1]:
                 found[str(values[1])] = (values[0], str(values[1]), str(values[2]), str(values[3]))
     return sorted(found.values())

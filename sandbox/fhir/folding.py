@@ -1,11 +1,13 @@
 """One spelling for what people mean to be the same: text folded for search, Persian first.
 
 Arabic ي and ك become Persian ی and ک, hamza and madda carriers their letter, digits of every script ASCII; diacritics, tatweel,
-half-spaces and other invisible marks vanish; case and runs of white space level out. Index and query fold alike.
+half-spaces and other invisible marks vanish, and so do spaces between Persian letters, as «علی رضا», «علی‌رضا» and «علیرضا» are one
+name; case and other runs of white space level out. Index and query fold alike.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from typing import Final
@@ -27,6 +29,9 @@ _LETTERS: Final = {
     "ٱ": "ا",
 }
 _HAMZA_AND_TATWEEL: Final = "ءـ"
+
+
+_BETWEEN_LETTERS: Final = re.compile(r"(?<=[\u0620-\u064a\u066e-\u06d5])\s+(?=[\u0620-\u064a\u066e-\u06d5])")
 
 
 class _Folder(dict[int, "int | str | None"]):
@@ -56,6 +61,7 @@ def fold(text: str) -> str:
         # Case folding can compose what decomposition must take apart again, so it comes on both sides of it.
         apart = unicodedata.normalize("NFKD", text.casefold()).translate(_FOLDER).casefold()
         folded = unicodedata.normalize("NFKD", apart).translate(_FOLDER)
+        folded = _BETWEEN_LETTERS.sub("", folded)
     return " ".join(folded.split())[:MAX_INDEXED].rstrip()
 
 
@@ -63,7 +69,7 @@ def fold(text: str) -> str:
 def fold_token(value: str) -> str:
     """The search form of a code or identifier: as R4 advises when in doubt, case does not matter; nor does the script
     of its digits (a national code typed as ۰۰۱۲۳ is the same code)."""
-    return value.lower()[:MAX_INDEXED] if value.isascii() and value.isprintable() else fold(value)
+    return value.strip().lower()[:MAX_INDEXED] if value.isascii() and value.isprintable() else fold(value)
 
 
 def fold_contact(value: str) -> str:

@@ -13,6 +13,8 @@ from sandbox.fhir.folding import MAX_INDEXED, fold, fold_contact, fold_token
         ("علي", "علی"),
         ("كريم", "کریم"),
         ("علیرضا", "علی‌رضا"),
+        ("علی رضا", "علی‌رضا"),
+        ("می خواهم", "می‌خواهم"),
         ("ارش", "آرش"),
         ("موسى", "موسی"),
         ("فاطمة", "فاطمه"),
@@ -30,6 +32,11 @@ from sandbox.fhir.folding import MAX_INDEXED, fold, fold_contact, fold_token
 )
 def test_variants_of_one_spelling_fold_alike(typed: str, stored: str) -> None:
     assert fold(typed) == fold(stored)
+
+
+def test_words_of_other_scripts_keep_their_spaces() -> None:
+    assert fold("Sara  Amini") == "sara amini"
+    assert fold("خیابان 12 غربی") == "خیابان 12 غربی"
 
 
 @pytest.mark.parametrize(("one", "other"), [("علی", "علا"), ("سارا", "صارا"), ("1", "2"), ("a", "b")])

@@ -45,7 +45,7 @@ def _problem(text: str) -> Text | None:
         return Text(f"<{tag}> is not allowed in a narrative.", f"<{tag}> در متن روایت مجاز نیست.")
     if _runs(text):
         return Text("The narrative holds a script.", "متن روایت اسکریپت دارد.")
-    fault = _malformed(text)
+    fault = malformed(text)
     if fault:
         return Text(f"The narrative is not well-formed XHTML: {fault}.", "متن روایت XHTML خوش‌ساخت نیست.")
     return None
@@ -61,10 +61,14 @@ def _runs(text: str) -> bool:
     return any(mark in low for mark in _SUSPECT) and _SCHEME.search(_HIDDEN.sub("", low)) is not None
 
 
-def _malformed(text: str) -> str:
-    """What an XML parser says; HTML's named characters, which XHTML knows, are put in first."""
-    if "&" in text:
-        text = _ENTITY.sub(_character, text)
+def with_characters(text: str) -> str:
+    """HTML's named characters, which XHTML knows and plain XML does not, by number."""
+    return _ENTITY.sub(_character, text) if "&" in text else text
+
+
+def malformed(text: str) -> str:
+    """What an XML parser says against a narrative; "" when nothing."""
+    text = with_characters(text)
     # The text starts with <div, so it has no place for a document type and the entities it could declare.
     parser = expat.ParserCreate("utf-8")
     try:

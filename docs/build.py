@@ -63,11 +63,9 @@ def nav(language: str) -> list[Any]:
 def build() -> None:
     """Write both sites under build/docs; raises on any warning (strict)."""
     os.environ["NO_MKDOCS_2_WARNING"] = os.environ["DISABLE_MKDOCS_2_WARNING"] = "true"
-    import errors
     from mkdocs.commands.build import build as build_site
     from mkdocs.config import load_config
 
-    errors.write()
     if missing := missing_twins():
         raise SystemExit("documentation pages without their twin: " + ", ".join(missing))
     shutil.rmtree(ROOT / "build" / "docs", ignore_errors=True)

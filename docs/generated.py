@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import pkgutil
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,23 +35,6 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     )
 
 
-def domain_errors() -> Iterator[Any]:
-    """Every business error of the portal that has a code of its own."""
-    import portal
-    from portal.kernel.errors import DomainError
-
-    for module in pkgutil.walk_packages(portal.__path__, "portal."):
-        if "migrations" not in module.name and not module.name.endswith((".__main__", ".asgi")):
-            importlib.import_module(module.name)
-    pending, seen = [DomainError], {}
-    while pending:
-        kind = pending.pop()
-        pending.extend(kind.__subclasses__())
-        if "code" in vars(kind):
-            seen.setdefault(kind.code, kind)
-    yield from (seen[code] for code in sorted(seen))
-
-
 def refusals() -> list[tuple[int, str, str, str]]:
     """Status, code, FHIR issue type and title of every refusal of the gateway, read from its source."""
     from portal.gateway import verdicts
@@ -75,7 +56,7 @@ def refusals() -> list[tuple[int, str, str, str]]:
 
 def errors(language: str) -> str:
     """Catalogue of error codes; each is an anchor that a problem's `type` points at."""
-    from portal.web.problems import status_of
+    from errors import catalogue
 
     fa = language == "fa"
     lines = ["# خطاها\n" if fa else "# Errors\n", NOTE[language]]
@@ -94,11 +75,9 @@ def errors(language: str) -> str:
         )
     )
     lines.append("\n## درگاه\n" if fa else "\n## Portal\n")
-    for kind in domain_errors():
-        status = status_of(kind.__new__(kind)) if isinstance(kind, type) else 400
-        title = kind.title_fa if fa else kind.title
-        other = kind.title if fa else kind.title_fa
-        lines.append(f"### {kind.code} {{#{kind.code}}}\n\n**{status}** · {title}\n\n*{other}*\n")
+    for code, (status, title, title_fa) in catalogue().items():
+        shown, other = (title_fa, title) if fa else (title, title_fa)
+        lines.append(f"### {code} {{#{code}}}\n\n**{status}** · {shown}\n\n*{other}*\n")
     return "\n".join(lines)
 
 

@@ -61,7 +61,9 @@ class Engine:
 
     def live(self, people: list[tuple[Identity, Family]]) -> Iterator[tuple[Identity, list[Resource]]]:
         """The resources of each person, in order; the family is what they may be related to."""
-        for life in self.prepare(people):
+        lives = self.prepare(people)[::-1]
+        while lives:
+            life = lives.pop()
             yield life.who, self._run(life)
 
     def begin(self, life: Life, name: str, day: int) -> None:
@@ -234,6 +236,8 @@ class Engine:
         write_conditions(life)
         death = life.death if life.death < self.until else 0
         relatives = related_people(life.who, life.family)
+        agenda.clear()
+        life.runs.clear()  # lives and runs refer to each other: undone by hand, so that no garbage collector is needed
         return [patient(life.who, life.family, death, self.until), *relatives, *life.out]
 
 

@@ -5,7 +5,7 @@ Bundles are transactions of PUTs, so that a server can load them in any order an
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ..fhir.fragments import META, Resource
 from ..fhir.infrastructure import infrastructure
 from ..generator import Batch, Simulation
 from ..population import PopulationSpec
-from .directory import Directory
+from .directory import Directory, place
 from .manifest import Tally, count, describe
 from .pool import run
 from .progress import Progress
@@ -23,7 +23,7 @@ from .progress import Progress
 _SHARED = re.compile(rb'"reference":"((?:Organization|Location|Practitioner|PractitionerRole|Schedule)/[^"]+)"')
 _EVERY = 8
 _BASE = f"{systems.NATIONAL}/R4".encode()
-Made = tuple[str, bytes, int]
+Made = tuple[str, int, int, str]
 
 
 @cache
@@ -59,7 +59,7 @@ def _entry(resource: Resource) -> bytes:
     ))  # fmt: skip
 
 
-def bundle(batch: Batch) -> Made:
+def bundle(batch: Batch) -> tuple[str, bytes, int]:
     """(file name, content, number of resources) of one person's Bundle."""
     contents = [content for _, _, content in batch.resources]
     entries = [_entry(resource) for resource in (*_referred(contents), *batch.resources)]
@@ -70,12 +70,14 @@ def bundle(batch: Batch) -> Made:
     return f"{batch.label}.json", content, len(entries)
 
 
-def bundles(batches: Iterator[Batch]) -> tuple[list[Made], dict[str, int]]:
-    """The Bundles of a shard, and what its people add to the tally."""
+def bundles(path: Path, batches: Iterator[Batch]) -> tuple[list[Made], dict[str, int]]:
+    """Write the Bundles of a shard; returns (name, bytes, resources, digest) of each, and what its people add to the tally."""
     tally = Tally()
     made = []
     for batch in batches:
-        made.append(bundle(batch))
+        name, content, resources = bundle(batch)
+        place(path, name, content)
+        made.append((name, len(content), resources, sha256(content).hexdigest()))
         tally.add(count(batch))
     return made, tally.counts
 
@@ -90,9 +92,9 @@ def write_bundles(
         tally = Tally(done["tally"])
         people, seen, household = done["people"], done["seen"], done["household"]
         shards = (shard for shard in Simulation(spec).shards() if shard.household > household)
-        for number, (shard, (files, found)) in enumerate(run(spec, shards, bundles, jobs)):
-            for name, content, resources in files:
-                directory.place(name, content, resources, sha256(content).hexdigest())
+        for number, (shard, (files, found)) in enumerate(run(spec, shards, partial(bundles, path), jobs)):
+            for told in files:
+                directory.placed(*told)
             tally.add(found)
             people, seen = people + len(files), seen + shard.keep
             if number % _EVERY == _EVERY - 1:

@@ -46,6 +46,16 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
+def place(path: Path, name: str, content: bytes) -> None:
+    """Put a whole file into a directory, in one step."""
+    try:
+        temporary = path / (name + PARTIAL)
+        temporary.write_bytes(content)
+        temporary.replace(path / name)
+    except OSError as error:
+        raise explain(error, path) from error
+
+
 class _Open:
     """A file being written: its handle, digest, lines and length."""
 
@@ -68,7 +78,7 @@ class _Open:
                 self.digest.update(piece)
                 left -= len(piece)
 
-    def append(self, content: bytes, lines: int) -> None:
+    def append(self, content: bytes | memoryview, lines: int) -> None:
         self.handle.write(content)
         self.digest.update(content)
         self.length += len(content)
@@ -96,6 +106,9 @@ class Directory:
         present = [entry for entry in self.path.iterdir() if entry.name not in (PROGRESS, JOURNAL)]
         record = self._record()
         if record is not None and record.get("fingerprint") == self._fingerprint and not overwrite:
+            for entry in present:
+                if entry.name.startswith(".part-"):
+                    entry.unlink()
             self._resume(record)
         elif overwrite or not present:
             self._clear(present)
@@ -120,15 +133,9 @@ class Directory:
             (self.path / JOURNAL).write_text("".join(row + "\n" for row in rows), encoding="utf-8")
         self.done = record["done"]
 
-    def place(self, name: str, content: bytes, lines: int, digest: str) -> None:
-        """Add a whole file at once."""
-        try:
-            temporary = self.path / (name + PARTIAL)
-            temporary.write_bytes(content)
-            temporary.replace(self.path / name)
-        except OSError as error:
-            raise explain(error, self.path) from error
-        self._placed[name] = (len(content), lines, digest)
+    def placed(self, name: str, length: int, lines: int, digest: str) -> None:
+        """Note a whole file that `place` has put here, perhaps in another process."""
+        self._placed[name] = (length, lines, digest)
 
     def adopt(self, name: str, lines: int, digest: str) -> None:
         """Take over a finished `.partial` file that somebody else wrote here."""
@@ -152,7 +159,7 @@ class Directory:
             if entry.is_file() and entry.suffix in (".ndjson", ".json", ".parquet", PARTIAL):
                 entry.unlink(missing_ok=True)
 
-    def append(self, name: str, content: bytes, lines: int) -> None:
+    def append(self, name: str, content: bytes | memoryview, lines: int) -> None:
         """Add to a file, which is made on first use."""
         try:
             if name not in self._files:

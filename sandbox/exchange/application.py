@@ -8,15 +8,14 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-import orjson
-
 from sandbox.exchange.auditing import AuditLog, wanted
 from sandbox.exchange.calls import Call, json_response
 from sandbox.exchange.capabilities import statement
-from sandbox.exchange.negotiation import FHIR_JSON, check_accept, prefer
+from sandbox.exchange.negotiation import FHIR_JSON, Format, answer_format, prefer
 from sandbox.exchange.routes import ROUTES, Shape, methods
 from sandbox.exchange.seams import Handler, Level
 from sandbox.exchange.services import Services
+from sandbox.exchange.xml_bodies import as_json, as_xml
 from sandbox.fhir import definitions
 from sandbox.fhir.outcomes import (
     BadRequestError,
@@ -40,6 +39,7 @@ from sandbox.kernel.http import BadPath, Receive, Request, Response, Scope, Send
 from sandbox.search.request import pairs
 from sandbox.security.access import Access, access_of
 from sandbox.security.tokens import TokenVerifier, bearer
+from sandbox.storage.encoding import indented
 from sandbox.tenants import service as tenants
 from sandbox.tenants.service import QuotaError, Tenant, UnknownTenantError
 
@@ -62,7 +62,9 @@ class Exchange:
         request = Request(scope, receive)
         language = preferred_language(_text(request.headers.get(b"accept-language")))
         head = request.method == "HEAD"
+        wanted_format: Format = "json"
         try:
+            wanted_format = _format(request)
             response = await self._answer(request, language)
         except FhirError as error:
             response = refusal(error, language)
@@ -72,6 +74,8 @@ class Exchange:
             log.exception("unexpected error on %s %s", request.method, request.path.decode("latin-1"))
             text = Text("Something went wrong here; it has been recorded.", "خطایی در این سامانه رخ داد و ثبت شد.")
             response = refusal(InternalError(text), language)
+        if wanted_format == "xml":
+            response = as_xml(response)
         request_id = request.headers.get(b"x-request-id")
         if request_id is not None:
             response.headers.append((b"x-request-id", request_id))
@@ -79,13 +83,12 @@ class Exchange:
 
     async def _answer(self, request: Request, language: Language) -> Response:
         parts = self._segments(request)
-        query = pairs(request.query) if b"_format" in request.query or b"_pretty" in request.query else []
-        check_accept(request.headers.get(b"accept"), [value for name, value in query if name == "_format"])
         if parts == ["metadata"]:
             return self._capabilities(request)
         response = await self._handle(request, parts, language)
-        if any(name == "_pretty" and value == "true" for name, value in query) and response.body:
-            response.body = orjson.dumps(orjson.loads(response.body), option=orjson.OPT_INDENT_2)
+        asked = b"_pretty" in request.query and ("_pretty", "true") in pairs(request.query)
+        if asked and response.body and (b"content-type", FHIR_JSON) in response.headers:
+            response.body = indented(response.body)
         return response
 
     def _segments(self, request: Request) -> list[str]:
@@ -112,6 +115,7 @@ class Exchange:
             access = access_of({**claims, "tenant": PRODUCTION_TENANT}, tenant=PRODUCTION_TENANT)
         elif not claims.get("tenant"):
             raise ForbiddenError(Text("The access token names no Tenant.", "توکن دسترسی فضای آزمایشی ندارد."))
+        request = await as_json(request)
         handler, interaction, place = self._find(request, parts)
         tenant = await self._tenant(access)
         if self._services.consents is not None:
@@ -215,6 +219,11 @@ class Exchange:
             return made
 
         return await database.write(job, lock=tenants.lock_of(access.tenant))
+
+
+def _format(request: Request) -> Format:
+    query = pairs(request.query) if b"_format" in request.query else []
+    return answer_format(request.headers.get(b"accept"), [value for name, value in query if name == "_format"])
 
 
 def locate(parts: list[str]) -> tuple[Shape, str, str, str]:

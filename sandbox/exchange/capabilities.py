@@ -119,7 +119,7 @@ def statement(base_url: str, issuer: str, started: int) -> bytes:
             "software": {"name": "Gozar", "version": "0.1.0"},
             "implementation": {"description": "Gozar FHIR exchange", "url": base_url},
             "fhirVersion": definitions.FHIR_VERSION,
-            "format": ["json"],
+            "format": ["json", "xml"],
             "patchFormat": ["application/json-patch+json", "application/fhir+json"],
             "rest": [rest],
         }

@@ -23,10 +23,12 @@ from sandbox.kernel.http import BodyTooLarge, Request
 MAX_BODY = 16 * 1024 * 1024
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
 _JSON = frozenset({"application/fhir+json", "application/json", "text/json", "json", "application/json+fhir"})
+XML = frozenset({"application/fhir+xml", "application/xml", "text/xml", "xml", "application/xml+fhir"})
+Format = Literal["json", "xml"]
 _ANY = frozenset({"*/*", "application/*", "text/*"})
 PATCH_JSON = "application/json-patch+json"
 FORM = "application/x-www-form-urlencoded"
-_ONLY_JSON = Text("This exchange speaks JSON only.", "این تبادل تنها با JSON کار می‌کند.")
+_SPOKEN = Text("This exchange speaks JSON and XML.", "این تبادل با JSON و XML کار می‌کند.")
 _SEND_JSON = Text("Use application/fhir+json.", "از application/fhir+json استفاده کنید.")
 _VERSION = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"\Z')
 
@@ -59,29 +61,44 @@ def prefer(header: bytes | None) -> Prefer:
     return Prefer(returning, handling, "respond-async" in words)
 
 
-def check_accept(accept: bytes | None, formats: list[str]) -> None:
-    """Refuse what could only be answered in another format. `_format` outweighs the header."""
-    if formats:
-        for value in formats:
-            name = value.replace(" ", "+").partition(";")[0].strip().lower()
-            if name not in _JSON and name not in _ANY:
-                raise NotAcceptableError(
-                    Text(f"_format={value} cannot be answered.", f"پاسخ با ‎_format={value} ممکن نیست.") + _ONLY_JSON,
-                    hint=_SEND_JSON,
-                )
-        return
+def answer_format(accept: bytes | None, formats: list[str]) -> Format:
+    """The format to answer in: `_format` outweighs the header, JSON wins ties. Raises `NotAcceptableError`."""
+    for value in formats:
+        found = _format_of(value.replace(" ", "+").partition(";")[0].strip().lower())
+        if found is None:
+            raise NotAcceptableError(
+                Text(f"_format={value} cannot be answered.", f"پاسخ با ‎_format={value} ممکن نیست.") + _SPOKEN,
+                hint=_SEND_JSON,
+            )
+        return found
     if accept is None or accept in (b"*/*", b"application/fhir+json", b"application/json"):
-        return
-    for part in accept.decode("latin-1").split(","):
+        return "json"
+    best: tuple[float, Format] = (0.0, "json")
+    for part in accept.decode("latin-1").split(",")[:50]:
         name, *parameters = [p.strip().lower() for p in part.split(";")]
-        refused = any(re.fullmatch(r"q=0(\.0*)?", p) for p in parameters)
         version = next((p.partition("=")[2].strip('"') for p in parameters if p.startswith("fhirversion=")), "4.0")
-        if not refused and (name in _JSON or name in _ANY) and version in ("4.0", "4.0.1", "4"):
-            return
+        offered = _format_of(name)
+        if offered is not None and version in ("4.0", "4.0.1", "4"):
+            # A browser lists application/xml among what it can show; a person reading there wants JSON.
+            offered = "json" if name == "application/xml" and b"text/html" in accept else offered
+            best = max(best, (_weight(parameters), offered), key=lambda choice: choice[0])
+    if best[0] > 0:
+        return best[1]
     raise NotAcceptableError(
-        Text("No format named in Accept can be answered.", "هیچ‌یک از قالب‌های Accept پشتیبانی نمی‌شود.") + _ONLY_JSON,
+        Text("No format named in Accept can be answered.", "هیچ‌یک از قالب‌های Accept پشتیبانی نمی‌شود.") + _SPOKEN,
         hint=_SEND_JSON,
     )
+
+
+def _format_of(name: str) -> Format | None:
+    if name in _JSON or name in _ANY:
+        return "json"
+    return "xml" if name in XML else None
+
+
+def _weight(parameters: list[str]) -> float:
+    value = next((p.partition("=")[2] for p in parameters if p.startswith("q=")), "1")
+    return min(float(value), 1.0) if re.fullmatch(r"\d(\.\d{0,3})?", value) else 0.0
 
 
 def media_type(request: Request) -> str:
@@ -101,8 +118,7 @@ def need_json(kind: str) -> None:
     """Raises `UnsupportedMediaError` unless the body is JSON."""
     if kind not in _JSON:
         raise UnsupportedMediaError(
-            Text(f"A body of type {kind} is not read here.", f"بدنه از نوع {kind} در اینجا خوانده نمی‌شود.")
-            + _ONLY_JSON,
+            Text(f"A body of type {kind} is not read here.", f"بدنه از نوع {kind} در اینجا خوانده نمی‌شود.") + _SPOKEN,
             hint=_SEND_JSON,
         )
 

@@ -124,6 +124,11 @@ def dump(value: Any) -> bytes:
     return orjson.dumps(value, default=_exact)
 
 
+def indented(body: bytes) -> bytes:
+    """The same JSON for people to read, decimals exact."""
+    return orjson.dumps(load(body), default=_exact, option=orjson.OPT_INDENT_2)
+
+
 def load(body: bytes) -> Any:
     """A stored body as Python values, decimals exact."""
     if _INEXACT.search(body):

@@ -16,12 +16,14 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
 from litestar import Litestar
+from litestar import Response as LitestarResponse
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from portal.kernel.clock import FixedClock
 from portal.kernel.database import SessionMaker, create_engine, session_maker, transaction
+from portal.kernel.errors import DomainError
 from portal.kernel.migrations import upgrade
 from portal.oauth import interactions
 from portal.oauth.api import routes
@@ -202,12 +204,17 @@ class World:
         return body
 
 
+def _shown(_request: object, error: DomainError) -> LitestarResponse[str]:
+    """Stands for the portal's error page."""
+    return LitestarResponse(error.message, status_code=400)
+
+
 @asynccontextmanager
 async def world_over(engine: AsyncEngine, maker: SessionMaker, folder: Path, **options: Any) -> AsyncIterator[World]:
     clock = FixedClock(NOW)
     oauth = oauth_over(engine, maker, folder, clock, **options)
     await oauth.start()
-    app = Litestar(route_handlers=routes(oauth), debug=False)
+    app = Litestar(route_handlers=routes(oauth), exception_handlers={DomainError: _shown}, debug=False)
     try:
         async with AsyncClient(transport=ASGITransport(app), base_url="https://gozar.test") as http:
             yield World(oauth, maker, clock, http, folder)

@@ -96,18 +96,18 @@ async def _material(world: Any) -> Material:
 
 def _text(chance: random.Random, value: str) -> str:
     kind = chance.random()
-    if kind < 0.45:
-        return value
     if kind < 0.75:
+        return value
+    if kind < 0.88:
         return chance.choice(ODD)
-    if kind < 0.9 and value:
+    if kind < 0.95 and value:
         at = chance.randrange(len(value))
         return value[:at] + chr(chance.choice([0, 9, 34, 92, 127, 255, 0x6AF, 0xD8FF])) + value[at + 1 :]
     return value * chance.randrange(4)
 
 
 def _body(chance: random.Random, form: dict[str, str]) -> bytes:
-    pairs = [(name, _text(chance, value)) for name, value in form.items() if chance.random() < 0.9]
+    pairs = [(name, _text(chance, value)) for name, value in form.items() if chance.random() < 0.95]
     if pairs and chance.random() < 0.1:
         pairs.append(chance.choice(pairs))
     if chance.random() < 0.2:

@@ -54,6 +54,7 @@ from portal.reviews import api as reviews_api
 from portal.reviews import desk_api as reviews_desk_api
 from portal.reviews import desk_pages as reviews_desk_pages
 from portal.reviews import pages as reviews_pages
+from portal.reviews.caretaker import Caretaker
 from portal.reviews.dependencies import blobs_dependency
 from portal.settings import Settings
 from portal.subscriptions import api as subscriptions_api
@@ -136,6 +137,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     tenants = ExchangeTenants(found["sandbox"].control)
     conformance = conformance_ports(found["sandbox"], oauth, clock, keyring, gateway)
 
+    caretaker = Caretaker(sessions, shell.mailer, conformance.signer, clock)
+
     @asynccontextmanager
     async def backbone() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -155,9 +158,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         async with backbone():
             await gateway.start()
+            await caretaker.start()
             try:
                 yield
             finally:
+                await caretaker.stop()
                 await gateway.stop()
 
     parts = configure(shell)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -16,14 +17,16 @@ from sqlalchemy import select
 
 from portal import demo
 from portal.app import Gozar, create_app
-from portal.apps import service as apps
-from portal.apps.models import AccessStatus, App, AppEnvironment
-from portal.audit import service as audit
+from portal.apps.models import App, AppEnvironment
+from portal.audit import checkpoints
 from portal.conformance.cli import conformance, evidence
 from portal.kernel.database import transaction
 from portal.kernel.errors import DomainError
 from portal.kernel.logs import configure_logs
+from portal.kernel.signing import PortalSigner
 from portal.kernel.smtp import InvalidMailServer
+from portal.reviews import suspensions
+from portal.reviews.production import Grade, Target
 from portal.settings import InvalidSetting, Settings, from_env, serve_at
 
 T = TypeVar("T")
@@ -198,8 +201,16 @@ def suspend(app: str, reason: str) -> None:
     async def work(gozar: Gozar) -> str:
         async with transaction(gozar.sessions) as session:
             found = await _find_app(session, app)
-            await apps.set_status(
-                session, found, status=AccessStatus.SUSPENDED, reason=reason, by="cli", now=gozar.shell.clock.now()
+            await suspensions.impose(
+                session,
+                target=Target.APP,
+                target_id=found.id,
+                grade=Grade.INVOLUNTARY,
+                reason_code="incident",
+                reason=reason,
+                by=None,
+                actor="cli",
+                now=gozar.shell.clock.now(),
             )
             return found.id
 
@@ -277,17 +288,63 @@ def audit_log() -> None:
 
 
 @audit_log.command()
-def verify() -> None:
-    """Check the whole chain; exit code 1 names the first entry that was edited, deleted or moved."""
+@click.option(
+    "--checkpoint",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="a file of signed checkpoints kept elsewhere",
+)
+def verify(checkpoint: tuple[Path, ...]) -> None:
+    """Check the whole chain and every signed checkpoint; exit code 1 names what was edited, deleted, moved or cut off."""
 
-    async def work(gozar: Gozar) -> int | None:
+    async def work(gozar: Gozar) -> list[checkpoints.Finding]:
         async with gozar.sessions() as session:
-            return await audit.first_broken(session)
+            kept_elsewhere = [line for path in checkpoint for line in path.read_text("ascii").split()]
+            return await checkpoints.findings(session, jwks=portal_signer(gozar).jwks(), kept=kept_elsewhere)
 
-    broken = run(work)
-    if broken is not None:
-        raise CommandFailed(f"the audit log is broken at entry {broken}")
+    found = run(work)
+    if found:
+        for row in found:
+            click.echo(f"entry {row.number}: {row.kind}: {row.detail}", err=True)
+        raise CommandFailed(f"the audit log is broken at entry {found[0].number}")
     click.echo("the audit log is whole")
+
+
+def portal_signer(gozar: Gozar) -> PortalSigner:
+    """The portal's own signature."""
+    return PortalSigner(gozar.shell.keyring.derive("portal-signature"))
+
+
+@audit_log.command("checkpoint")
+def audit_checkpoint() -> None:
+    """Sign where the log stands now and print the checkpoint: keep it somewhere else."""
+
+    async def work(gozar: Gozar) -> str:
+        async with transaction(gozar.sessions) as session:
+            await checkpoints.checkpoint(session, signer=portal_signer(gozar), now=gozar.shell.clock.now())
+            last = await checkpoints.latest(session)
+        if last is None:
+            raise CommandFailed("the audit log is empty")
+        return last.jws
+
+    click.echo(run(work))
+
+
+@audit_log.command("export")
+@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+def audit_export(file: Path) -> None:
+    """Write the whole log to FILE as JSON lines, checkpoints at the end."""
+
+    async def work(gozar: Gozar) -> int:
+        count = 0
+        with file.open("wb") as out:
+            async with gozar.sessions() as session:
+                async for line in checkpoints.export(session):
+                    out.write(line)
+                    count += 1
+        return count
+
+    click.echo(f"{run(work)} lines written to {file}")
 
 
 if __name__ == "__main__":

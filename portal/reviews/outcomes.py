@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 import portal.oauth.watch  # noqa: F401 -- it announces every change of an App, Company or Subscription
 from portal.apps import queries as apps_queries
 from portal.apps import service as apps_service
-from portal.apps.models import App, AppEnvironment, RedirectUri
+from portal.apps.models import AccessStatus, App, AppEnvironment, RedirectUri
 from portal.kernel.errors import Invalid
 from portal.kernel.ids import new_id
 from portal.products.models import Plan
@@ -85,6 +85,8 @@ async def grant(session: AsyncSession, request: ReviewRequest, decision: Decisio
 async def _client(session: AsyncSession, app: App, scopes: list[str], by: str, now: datetime) -> AppEnvironment:
     first = await apps_queries.presence(session, app.id, PRODUCTION) is None
     made = await apps_service.grant_production_access(session, app, scopes=scopes, by=by, now=now)
+    # An approval that had run out cut the presence; a new one opens it again. Suspensions act on the App and the Company.
+    made.status = AccessStatus.ACTIVE
     if first:
         await _copy_redirects(session, app.id, made.client_id)
     return made

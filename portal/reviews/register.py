@@ -38,13 +38,16 @@ async def rows(session: AsyncSession, *, text: str = "") -> list[Listed]:
         .join(App, App.id == Approval.app_id)
         .join(Company, Company.id == Approval.company_id)
         .where(or_(Approval.revoked_at.is_(None), Approval.revoke_reason != "superseded"))
-        .order_by(Approval.approved_at.desc())
+        .order_by(Approval.revoked_at.is_not(None), Approval.approved_at.desc())
         .limit(MOST)
     )
     if text.strip():
         like = f"%{text.strip().replace('%', '').replace('_', '')}%"
         query = query.where(or_(App.name.ilike(like), Company.name.ilike(like)))
-    found = [(approval, app, company) for approval, app, company in await session.execute(query)]
+    newest: dict[str, tuple[Approval, App, Company]] = {}
+    for approval, app, company in await session.execute(query):
+        newest.setdefault(app.id, (approval, app, company))
+    found = sorted(newest.values(), key=lambda row: row[0].approved_at, reverse=True)
     notes = await _notes(session, {app.id for _, app, _ in found})
     return [
         Listed(

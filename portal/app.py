@@ -59,6 +59,8 @@ from portal.reviews.dependencies import blobs_dependency
 from portal.settings import Settings
 from portal.subscriptions import api as subscriptions_api
 from portal.subscriptions import pages as subscriptions_pages
+from portal.traffic import api as traffic_api
+from portal.traffic import pages as traffic_pages
 from portal.usage import api as usage_api
 from portal.usage import pages as usage_pages
 from portal.users import api as users_api
@@ -257,6 +259,8 @@ def rooms() -> Sequence[Any]:
         *subscriptions_pages.routes,
         *usage_api.routes,
         *usage_pages.routes,
+        *traffic_api.routes,
+        *traffic_pages.routes,
         *dashboard_pages.routes,
         *conformance_api.routes,
         *conformance_pages.routes,
@@ -277,6 +281,7 @@ def menus() -> Sequence[NavItem]:
         *apps_pages.navigation,
         *subscriptions_pages.navigation,
         *usage_pages.navigation,
+        *traffic_pages.navigation,
         *oauth_pages.navigation,
         *conformance_pages.navigation,
         *reviews_pages.navigation,

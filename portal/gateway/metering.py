@@ -191,13 +191,10 @@ def sums(entries: Iterable[Entry]) -> list[Consumption]:
         one.charged += entry.charged
         if entry.upstream_us or entry.code == ADMITTED:
             one.admitted += 1
-            one.failed += entry.status >= 500
-        elif entry.code == QUOTA_EXCEEDED:
-            one.limited += 1
-        elif entry.status >= 500:
-            one.failed += 1
         else:
             one.refused += 1
+        one.limited += entry.code == QUOTA_EXCEEDED
+        one.failed += entry.status >= 500
         one.bytes_in += entry.bytes_in
         one.bytes_out += entry.bytes_out
         one.duration_us += entry.duration_us

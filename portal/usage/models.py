@@ -50,7 +50,10 @@ class UsageBatch(Base):
 
 
 class UsageHour(Base):
-    """Sums of one App's calls to one Product in one hour (UTC), refusals included; a convenience, never an invoice's source."""
+    """Sums of one App's calls to one Product in one hour (UTC), a convenience, never an invoice's source.
+
+    `admitted` reached the Upstream, `refused` did not; `limited` (429) and `failed` (5xx) are parts of these.
+    """
 
     __tablename__ = "usage_hours"
 

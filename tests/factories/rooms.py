@@ -21,6 +21,8 @@ from portal.products import catalogue
 from portal.products import pages as products_pages
 from portal.subscriptions import api as subscriptions_api
 from portal.subscriptions import pages as subscriptions_pages
+from portal.traffic import api as traffic_api
+from portal.traffic import pages as traffic_pages
 from portal.usage import api as usage_api
 from portal.usage import pages as usage_pages
 from portal.users import api as users_api
@@ -35,6 +37,7 @@ ROOMS = (
     (apps_api, apps_pages),
     (subscriptions_api, subscriptions_pages),
     (usage_api, usage_pages),
+    (traffic_api, traffic_pages),
 )
 
 

@@ -36,7 +36,6 @@ navigation: Sequence[NavItem] = [
     NavItem("footer", "/docs/{lang}/", "مستندات", "Documentation", position=10, external=True),
     NavItem("footer", "/products", "محصولات", "Products", position=20),
     NavItem("footer", "/api/v1/openapi.json", "OpenAPI", "OpenAPI", position=30, external=True),
-    NavItem("account", "/dashboard", "داشبورد", "Dashboard", position=10, icon="house"),
 ]
 
 

@@ -79,8 +79,8 @@ async def create_user(
     actor: str = "",
 ) -> User:
     """A new User; raises EmailTaken, InvalidEmail, UnfitPassword. For the command line and demo data."""
-    email_, name_, _ = gather(
-        lambda: clean_email(email), lambda: clean_name(name), lambda: check_password(password, email=email, name=name)
+    name_, email_, _ = gather(
+        lambda: clean_name(name), lambda: clean_email(email), lambda: check_password(password, email=email, name=name)
     )
     if await user_by_email(session, email_) is not None:
         raise EmailTaken(field="email")

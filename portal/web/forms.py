@@ -29,8 +29,6 @@ class Form:
     def refused(self, error: DomainError, *, hide: Sequence[str] = ("password", "current", "code")) -> Form:
         """This form with the messages of `error`, and without secrets that must not travel back."""
         found: tuple[DomainError, ...] = error.all if isinstance(error, Invalid) else (error,)
-        places = {name: place for place, name in enumerate(self.values)}
-        found = tuple(sorted(found, key=lambda item: places.get(item.field, len(places))))
         messages = {item.field or "form": t(item.message_fa, item.message) for item in found}
         kept = {name: value for name, value in self.values.items() if name not in hide}
         return Form(kept, self.choices, messages)

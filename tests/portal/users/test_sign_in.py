@@ -31,6 +31,8 @@ async def test_every_error_of_a_form_is_shown_at_once_beside_its_field(portal: P
     assert answer.status_code == 422
     for field in ("name", "email", "password"):
         assert f'id="{field}-error"' in answer.text and f'href="#{field}"' in answer.text
+    summary = answer.text.split('class="error-summary"')[1].split("</div>")[0]
+    assert [part.split('"')[0] for part in summary.split('href="#')[1:]] == ["name", "email", "password"]
     assert "short" not in answer.text.replace("shorter", "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -132,6 +133,7 @@ class Application:
             services, self._verifier, default_base=DEFAULT_BASE, routes=control_routes(self.workflows)
         )
         self._sweeper = asyncio.create_task(self._sweep())
+        gc.freeze()  # the definitions and their compiled plans live as long as the process: no use walking them
 
     def _wire(self, services: Services) -> Workflows:
         """The Workflows on this exchange; Counterparts answer in the sandbox only."""

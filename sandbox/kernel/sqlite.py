@@ -119,7 +119,7 @@ class SqliteDatabase:
     async def start(self) -> None:
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         self._writer = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=512)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", *_PAGE_PRAGMAS, "busy_timeout=0"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", *_PAGE_PRAGMAS, "busy_timeout=0", "wal_autocheckpoint=8000"):
             self._writer.execute(f"PRAGMA {pragma}")
         self._reader = _Reader(self.path)
 

@@ -11,7 +11,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -59,16 +58,6 @@ def database(use_postgres: bool, folder: Path, patients: int) -> Iterator[str]:
         yield url
 
 
-def load(url: str, patients: int) -> float:
-    """Seconds of loading; prints resources a second."""
-    count = sum(1 for _ in sut.corpus(patients))
-    before = time.perf_counter()
-    subprocess.run(pin([sys.executable, "-m", "tests.benchmarks._exchange", "load", url, str(patients)], 0), check=True)
-    took = time.perf_counter() - before
-    print(f"bulk load: {count} resources in {took:.1f} s = {count / took:.0f}/s on one core (generation included)")
-    return took
-
-
 def main(arguments: Sequence[str]) -> int:
     options = argparse.ArgumentParser()
     options.add_argument("--postgres", action="store_true")
@@ -81,7 +70,8 @@ def main(arguments: Sequence[str]) -> int:
         for patients in asked.patients:
             with database(asked.postgres, Path(folder), patients) as url:
                 print(f"\n{'PostgreSQL' if asked.postgres else 'SQLite'}, {patients} patients")
-                load(url, patients)
+                filling = [sys.executable, "-m", "tests.benchmarks._exchange", "load", url, str(patients)]
+                subprocess.run(pin(filling, 0), check=True)
                 command = [sys.executable, "-m", "tests.benchmarks._exchange", url, str(patients)]
                 with server(command, f"{ROOT}/baseline") as process:
                     figures = best(cases(patients), process, rounds=asked.rounds, seconds=asked.seconds)

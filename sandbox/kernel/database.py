@@ -54,6 +54,10 @@ class Database(Protocol):
         """All rows of a read; raises `TooCostlyError` when it passes the time limit, with `hurry` a few milliseconds."""
         ...
 
+    async def analyze(self) -> None:
+        """Tell the planner what the tables hold, after much was loaded."""
+        ...
+
     def stream(self, sql: str, args: Sequence[Any] = (), *, size: int = 500) -> AsyncIterator[list[Row]]:
         """Rows of a long read in chunks, in constant memory."""
         ...

@@ -119,7 +119,13 @@ class SqliteDatabase:
     async def start(self) -> None:
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         self._writer = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=512)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", *_PAGE_PRAGMAS, "busy_timeout=0", "wal_autocheckpoint=8000"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            *_PAGE_PRAGMAS,
+            "busy_timeout=0",
+            "wal_autocheckpoint=8000",
+        ):
             self._writer.execute(f"PRAGMA {pragma}")
         self._reader = _Reader(self.path)
 
@@ -158,6 +164,9 @@ class SqliteDatabase:
             raise
         finally:
             self._idle.append(reader)
+
+    async def analyze(self) -> None:
+        """Nothing to do: SQLite's planner goes by the fixed statistics of the migration."""
 
     async def stream(self, sql: str, args: Sequence[Any] = (), *, size: int = 500) -> AsyncIterator[list[Row]]:
         loop = asyncio.get_running_loop()

@@ -80,6 +80,7 @@ async def load_base(
     with _no_collector():
         done = await _load(store, base, resources, now, progress)
     await _finish(store.database, base)
+    await store.database.analyze()
     return Base(name, base.layer, "ready", done)
 
 

@@ -77,6 +77,7 @@ class Application:
         self.workflows: Workflows | None = None
         self._services: Services | None = None
         self._audit: AuditLog | None = None
+        self._stopping = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -126,6 +127,7 @@ class Application:
         self._services = services
         self.workflows = self._wire(services)
         self.workflows.start()
+        self._stopping.clear()
         self._audit = AuditLog(self.store)
         self._audit.start()
         self._exchange = Exchange(services, self._verifier, self._audit, prefix=FHIR_PREFIX, default_base=DEFAULT_BASE)
@@ -172,10 +174,9 @@ class Application:
 
     async def stop(self) -> None:
         """Let writes finish and close the store."""
+        self._stopping.set()
         if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+            await self._sweeper
         if self.workflows is not None:
             await self.workflows.stop()
         if self._services is not None:
@@ -189,13 +190,14 @@ class Application:
 
     async def _sweep(self) -> None:
         """Empty dead layers a little at a time, out of the way of callers."""
-        while True:
+        while not self._stopping.is_set():
             try:
                 busy = await sweep(self.store.database)
             except Exception:
                 log.exception("sweeping dead layers failed; it will be tried again")
                 busy = 0
-            await asyncio.sleep(0.05 if busy else _SWEEP_IDLE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 0.05 if busy else _SWEEP_IDLE_SECONDS)
 
 
 def create_app(settings: SandboxSettings, *, clock: Clock, jwks: Callable[[], Awaitable[Mapping[str, Any]]]) -> AsgiApp:

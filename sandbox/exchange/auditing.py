@@ -47,6 +47,7 @@ class AuditLog:
         self._waiting: list[tuple[int, int, tuple[Any, ...]]] = []
         self._task: asyncio.Task[None] | None = None
         self._lost = 0
+        self._stopping = asyncio.Event()
 
     def note(self, call: Call, status: int) -> None:
         """Remember one access; a few microseconds."""
@@ -65,14 +66,14 @@ class AuditLog:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            self._stopping.set()
+            await self._task
         await self.flush()
 
     async def _flush_forever(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), FLUSH_SECONDS)
             try:
                 await self.flush()
             except Exception:

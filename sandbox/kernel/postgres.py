@@ -18,6 +18,19 @@ T = TypeVar("T")
 HURRY_SECONDS = 0.05
 READ_SECONDS = 5
 _SKIPPED = 50
+# The SQL is written for one kind of plan: walk an index, probe others by key. A generic plan, which knows no values, would
+# else fall for scans and hashes; parsing and planning anew each time would cost more than the query.
+_PLANNING = {
+    "jit": "off",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
+    "enable_material": "off",
+    "enable_sort": "on",
+    "random_page_cost": "1.1",
+    "plan_cache_mode": "force_generic_plan",
+}
 _dollar = lru_cache(maxsize=4096)(numbered)
 
 
@@ -76,7 +89,7 @@ class PostgresDatabase:
                 max_cached_statement_lifetime=0,
                 server_settings={
                     "statement_timeout": str(READ_SECONDS * 1000),
-                    "jit": "off",
+                    **_PLANNING,
                     "application_name": "gozar-exchange",
                 },
             )

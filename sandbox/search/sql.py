@@ -36,9 +36,12 @@ from sandbox.search.criteria import (
 
 FIRST_ARGUMENT = 4
 OWN, BASE = "?1", "?2"
-_NOT_SHADOWED = "NOT EXISTS (SELECT 1 FROM shadow s WHERE s.layer=?1 AND s.vid={vid})"
+_NOT_SHADOWED = "NOT EXISTS (SELECT 1 FROM shadow s WHERE s.layer=?1 AND s.vid={vid}/**/)"
 _LAST_TEXT = "'\U0010ffff'"
 _LAST_NUMBER = "9000000000000000000"
+# Marks the end of a subquery that must stay a probe by key: PostgreSQL would turn it into a join and walk it from the wrong
+# side, which `OFFSET 0` forbids; SQLite never does.
+_PROBE = "/**/"
 # Tests of one value whose index rows come in `vid` order once the value is fixed.
 _ORDERED = {
     ("idx_token", "code"),
@@ -85,7 +88,7 @@ def _rows(shape: Match, place: _Place) -> str:
 
 
 def _match(shape: Match, place: _Place) -> str:
-    found = f"EXISTS (SELECT 1 FROM {shape.table} t WHERE {_rows(shape, place)} AND t.vid={place.vid})"
+    found = f"EXISTS (SELECT 1 FROM {shape.table} t WHERE {_rows(shape, place)} AND t.vid={place.vid}/**/)"
     return f"NOT {found}" if shape.negated else found
 
 
@@ -96,7 +99,7 @@ def _missing(shape: Missing, place: _Place) -> str:
 
 
 def _version(place: _Place, condition: str) -> str:
-    return f"EXISTS (SELECT 1 FROM version x WHERE x.vid={place.vid} AND {condition})"
+    return f"EXISTS (SELECT 1 FROM version x WHERE x.vid={place.vid} AND {condition}/**/)"
 
 
 def _updated(shape: Updated, place: _Place) -> str:
@@ -119,7 +122,7 @@ def _member(place: _Place, rtype: int) -> str:
     kind, owner = _marks(place.argument, 2)
     return (
         f"EXISTS (SELECT 1 FROM idx_compartment t WHERE t.layer={place.layer} AND t.kind={kind} AND t.owner={owner} "
-        f"AND t.rtype={rtype} AND t.vid={place.vid})"
+        f"AND t.rtype={rtype} AND t.vid={place.vid}/**/)"
     )
 
 
@@ -127,7 +130,7 @@ def _dated(place: _Place, rtype: int) -> str:
     kind, owner, first, last = _marks(place.argument, 4)
     return (
         f"EXISTS (SELECT 1 FROM idx_compartment t WHERE t.layer={place.layer} AND t.kind={kind} AND t.owner={owner} "
-        f"AND t.rtype={rtype} AND t.vid={place.vid} AND t.date>={first} AND t.date<{last})"
+        f"AND t.rtype={rtype} AND t.vid={place.vid} AND t.date>={first} AND t.date<{last}/**/)"
     )
 
 
@@ -142,10 +145,10 @@ def _chain(shape: Chain, place: _Place, dialect: Dialect) -> str:
     for layer in (OWN, BASE):
         inner = _all(shape.inner, _Place(layer, "y.vid", place.argument), shape.target, dialect)
         hidden = f" AND {_NOT_SHADOWED.format(vid='y.vid')}" if layer == BASE else ""
-        targets.append(f"EXISTS ({_live(layer, shape.target, 'r.target')} AND {inner}{hidden})")
+        targets.append(f"EXISTS ({_live(layer, shape.target, 'r.target')} AND {inner}{hidden}/**/)")
     return (
         f"EXISTS (SELECT 1 FROM idx_reference r WHERE r.layer={place.layer} AND r.vid={place.vid} "
-        f"AND r.param={shape.param} AND r.target_type={shape.target} AND ({' OR '.join(targets)}))"
+        f"AND r.param={shape.param} AND r.target_type={shape.target} AND ({' OR '.join(targets)})/**/)"
     )
 
 
@@ -157,7 +160,7 @@ def _has(shape: Has, place: _Place, dialect: Dialect) -> str:
         hidden = f" AND {_NOT_SHADOWED.format(vid='r.vid')}" if layer == BASE else ""
         sources.append(
             f"EXISTS (SELECT 1 FROM idx_reference r WHERE r.layer={layer} AND r.param={shape.param} "
-            f"AND r.target=x.fid AND r.target_type={shape.own} AND {inner}{hidden})"
+            f"AND r.target=x.fid AND r.target_type={shape.own} AND {inner}{hidden}/**/)"
         )
     return _version(place, "(" + " OR ".join(sources) + ")")
 
@@ -170,7 +173,7 @@ def _listed(shape: Listed, place: _Place) -> str:
         lists.append(
             f"EXISTS (SELECT 1 FROM version y JOIN idx_reference r ON r.layer={layer} AND r.vid=y.vid AND r.param={shape.param} "
             f"WHERE y.layer={layer} AND y.rtype={shape.list_type} AND y.fid={mark} AND y.live=1{hidden} "
-            f"AND r.target=x.fid AND r.target_type=x.rtype)"
+            f"AND r.target=x.fid AND r.target_type=x.rtype/**/)"
         )
     return _version(place, "(" + " OR ".join(lists) + ")")
 
@@ -276,7 +279,7 @@ def _drive(shape: Shape, place: _Place, rtype: int, dialect: Dialect) -> tuple[s
                 # One code under two systems is one resource; a DISTINCT would cost the index's order.
                 rows += (
                     f" AND NOT EXISTS (SELECT 1 FROM idx_token u WHERE u.layer={place.layer} AND u.param={shape.param} "
-                    "AND u.code=t.code AND u.vid=t.vid AND u.system<t.system)"
+                    "AND u.code=t.code AND u.vid=t.vid AND u.system<t.system/**/)"
                 )
             return f"(SELECT {distinct}t.vid FROM {shape.table} t WHERE {rows}) d", "1=1"
         case Ids():
@@ -444,18 +447,26 @@ def _arm(query: Query, arm: Arm, layer: str, argument: int, dialect: Dialect) ->
     return f"SELECT d.vid AS vid{keys} FROM {source} WHERE {' AND '.join(conditions)}"
 
 
-def _union(query: Query, dialect: Dialect) -> str:
+def _union(query: Query, dialect: Dialect, *, bounded: bool = False) -> str:
+    """All arms; `bounded` ones end at the page's limit themselves, which tells PostgreSQL to walk them in order."""
     arms, argument = [], FIRST_ARGUMENT
     for arm in query.arms:
         arms += [_arm(query, arm, layer, argument, dialect) for layer in (OWN, BASE)]
         argument += arm.width
+    if bounded:
+        order = _order(query)
+        arms = [f"SELECT * FROM ({arm} ORDER BY {order} LIMIT ?3) b{n}" for n, arm in enumerate(arms)]
     return " UNION ALL ".join(arms)
+
+
+def _fenced(sql: str, dialect: Dialect) -> str:
+    return sql.replace(_PROBE, " OFFSET 0" if dialect == "postgresql" else "")
 
 
 @lru_cache(maxsize=4096)
 def page_sql(query: Query, dialect: Dialect) -> str:
     """Rows (vid, rtype, fid, body, k0, k1, ...) of one page in order; ?3 is the limit."""
-    rows = _union(query, dialect)
+    rows = _union(query, dialect, bounded=dialect == "postgresql" and not query.sort)
     if query.after and query.sort:
         rows = f"SELECT * FROM ({rows}) a WHERE {_after(query, FIRST_ARGUMENT + query.width)}"
     keys = "".join(f", p.k{n}" for n in range(len(query.sort)))
@@ -463,26 +474,27 @@ def page_sql(query: Query, dialect: Dialect) -> str:
     placed = ", ".join(f"p.{part}" for part in order.split(", "))
     # A page in order of writing is put in order by its reader, for less than sorting rows with their bodies costs here.
     outer = f" ORDER BY {placed}" if query.sort else ""
-    return (
+    return _fenced(
         f"SELECT v.vid, v.rtype, v.fid, v.body{keys} FROM (SELECT * FROM ({rows}) m ORDER BY {order} LIMIT ?3) p "
-        f"CROSS JOIN version v WHERE v.vid=p.vid{outer}"
+        f"CROSS JOIN version v WHERE v.vid=p.vid{outer}",
+        dialect,
     )
 
 
 @lru_cache(maxsize=1024)
 def count_sql(query: Query, dialect: Dialect) -> str:
     """One number: how many match, counting no further than ?3."""
-    return f"SELECT COUNT(*) FROM (SELECT 1 FROM ({_union(query, dialect)}) m LIMIT ?3) c"
+    return _fenced(f"SELECT COUNT(*) FROM (SELECT 1 FROM ({_union(query, dialect)}) m LIMIT ?3) c", dialect)
 
 
 @lru_cache(maxsize=4096)
 def met_sql(shapes: tuple[Shape, ...], layer: str, vid: str, argument: int, rtype: int, dialect: Dialect) -> str:
     """Conditions for versions `vid` of one layer, whether or not the own layer hides them now."""
-    return _all(shapes, _Place(layer, vid, argument), rtype, dialect)
+    return _fenced(_all(shapes, _Place(layer, vid, argument), rtype, dialect), dialect)
 
 
 @lru_cache(maxsize=4096)
 def conditions_sql(shapes: tuple[Shape, ...], layer: str, vid: str, argument: int, rtype: int, dialect: Dialect) -> str:
     """Conditions that candidates `vid` of one layer must meet to be seen: `shapes`, and not hidden by the own layer."""
     met = _all(shapes, _Place(layer, vid, argument), rtype, dialect)
-    return f"{met} AND {_NOT_SHADOWED.format(vid=vid)}" if layer == BASE else met
+    return _fenced(f"{met} AND {_NOT_SHADOWED.format(vid=vid)}" if layer == BASE else met, dialect)

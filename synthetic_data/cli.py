@@ -11,7 +11,9 @@ from typing import NoReturn
 
 from .conditions.registry import stories
 from .errors import OutputError, PopulationError, SpecError
+from .explorer.person import person_page
 from .generator import Simulation
+from .output.directory import explain, write_atomically
 from .output.manifest import achieved, read_spec
 from .output.progress import bar, silent
 from .output.verify import report_lines, verify
@@ -183,6 +185,23 @@ def _extend(argv: Sequence[str]) -> int:
     return _run(spec.with_(size=spec.size + options.patients, first=spec.size), form, options)
 
 
+def _explore(argv: Sequence[str]) -> int:
+    parser = _Parser(prog="python -m synthetic_data explore", description="Write a page that shows one person's life.")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="a population written before")
+    parser.add_argument("--patient", metavar="ID", help="a Patient id (default: somebody with much to show)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the HTML file to write")
+    options = parser.parse_args(argv)
+    spec, _ = read_spec(options.directory)
+    name, page = person_page(spec.with_(changes_since=None), options.patient)
+    try:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out, page.encode())
+    except OSError as error:
+        raise explain(error, options.out) from error
+    print(f"{name} in {options.out}")
+    return 0
+
+
 def _stories(argv: Sequence[str]) -> int:
     _Parser(prog="python -m synthetic_data stories", description="List the clinical stories.").parse_args(argv)
     for story in stories().values():
@@ -206,7 +225,7 @@ def _verify(argv: Sequence[str]) -> int:
     return UNSOUND
 
 
-COMMANDS = {"verify": _verify, "evolve": _evolve, "extend": _extend, "stories": _stories}
+COMMANDS = {"verify": _verify, "evolve": _evolve, "extend": _extend, "explore": _explore, "stories": _stories}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

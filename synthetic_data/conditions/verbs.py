@@ -126,14 +126,15 @@ def _measure(w: _Words) -> Action:
 
 
 def _start(w: _Words) -> Action:
-    """Begin a long-term drug: it acts on the state until stopped, and `renew` prescribes it again."""
+    """Begin a long-term drug: it acts on the state until stopped, and `renew` prescribes it again. Nobody gets two of a group."""
     drug = drugs()[w.known("drug", dict(drugs()))]
     days = int(w.number("days")) if w.option("for") else 90
     avoid = compile_guard(drug.avoid, f"drugs.toml: {drug.key}") if drug.avoid else None
+    group = care.group_of(drug)
 
     def act(run: Run, day: int) -> None:
         life = run.life
-        if drug.key in run.drugs or drug.allergy in life.allergies or (avoid is not None and avoid(run, day)):
+        if group in life.groups or drug.allergy in life.allergies or (avoid is not None and avoid(run, day)):
             return
         care.start_effects(run, drug)
         care.prescribe(run, day, drug, days)

@@ -269,10 +269,12 @@ def prescribe(run: Run, day: int, drug: Drug, days: int) -> None:
         return
     if drug.child and vitals.is_child(life, day):
         drug = drugs()[drug.child]
+    if drug.key in visit.drugs:
+        return  # another story has prescribed it at this visit
+    visit.drugs.add(drug.key)
     dose = dose_for(life, drug, day)
     count = max(1, -int(-dose * drug.per_day * days // 1))
     request = write_request(run, visit, drug, dose, count, days, reason_of(run))
-    visit.rx += 1
     _dispense(run, visit, drug, request, count, days)
     cost = int(count * drug.price)
     visit.lines.append((line(concepts.medication(drug.key), cost), cost))
@@ -310,6 +312,11 @@ def allergic(run: Run, day: int, substance: str, severe: bool) -> None:
         write_allergy(life, identifier, substance, day, severe)
 
 
+def group_of(drug: Drug) -> str:
+    """What nobody takes two of: the chemical group of the ATC code; ACE inhibitors and angiotensin blockers are one."""
+    return "C09" if drug.atc.startswith("C09") else drug.atc[:5]
+
+
 def start_effects(run: Run, drug: Drug) -> None:
     """Let a drug act on the latent state: bounded, scaled by adherence, and a little different in everybody."""
     shifts = {}
@@ -325,9 +332,13 @@ def start_effects(run: Run, drug: Drug) -> None:
         shifts[index] = shift
         state[index] = min(high, max(low, state[index] + shift))
     run.drugs[drug.key] = shifts
+    run.life.groups[group_of(drug)] = drug.key
 
 
 def stop_effects(run: Run, key: str) -> None:
     """A drug's effect goes when it is stopped."""
     for index, shift in run.drugs.pop(key, {}).items():
         run.life.state[index] -= shift
+    group = group_of(drugs()[key])
+    if run.life.groups.get(group) == key:
+        del run.life.groups[group]

@@ -27,7 +27,7 @@ class Life:
     """
 
     __slots__ = (
-        "admitted", "agenda", "allergies", "birth", "coverages", "death", "drift", "engine", "family", "female", "flags", "home",
+        "admitted", "agenda", "allergies", "birth", "coverages", "death", "drift", "engine", "family", "female", "flags", "groups", "home",
         "insured", "key", "known", "open_conditions", "out", "patient", "phase", "pid", "pushed", "runs", "size_z", "state", "subject",
         "until", "visit", "who", "window",
     )  # fmt: skip
@@ -52,6 +52,7 @@ class Life:
         self.admitted = 0  # the day until which the person lies in hospital
         self.flags: set[str] = set()
         self.allergies: dict[str, str] = {}
+        self.groups: dict[str, str] = {}  # therapeutic group -> the long-term drug taken of it
         self.runs: dict[str, Run] = {}
         self.open_conditions: list[Problem] = []
         self.coverages: list[Period] = []
@@ -108,7 +109,7 @@ class Visit:
     """An encounter while it is open: one day in a clinic, or a stay in hospital."""
 
     __slots__ = (
-        "context", "day", "diagnoses", "end", "id", "lines", "minute", "physician", "reasons", "run", "rx", "setting", "start", "text",
+        "context", "day", "diagnoses", "drugs", "end", "id", "lines", "minute", "physician", "reasons", "run", "setting", "start", "text",
         "words",
     )  # fmt: skip
 
@@ -121,7 +122,7 @@ class Visit:
         self.context: bytes = b"".join((run.life.subject, b'"encounter":{"reference":"Encounter/', self.id, b'"},'))
         self.diagnoses: list[bytes] = []
         self.lines: list[tuple[bytes, int]] = []
-        self.rx = 0
+        self.drugs: set[str] = set()  # prescribed at this visit
         self.reasons: list[str] = []
         self.words: list[str] = []
 

@@ -20,6 +20,7 @@ from sandbox.workflows.engine import Engine
 from sandbox.workflows.operations import (
     appointments,
     consents,
+    health_record,
     laboratories,
     parameters,
     prescriptions,
@@ -38,12 +39,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *laboratories.OPERATIONS,
     *consents.OPERATIONS,
     *subscriptions.OPERATIONS,
+    *health_record.OPERATIONS,
 )
 
 
 def handlers(engine: Engine) -> dict[OperationKey, Handler]:
     """Every operation's handler. Operations of one path (two Products on Task) may not share a name."""
-    made: dict[OperationKey, Handler] = {}
+    made: dict[OperationKey, Handler] = dict(health_record.HANDLERS)
     for operation in OPERATIONS:
         level: Level = operation.level
         key = (operation.kind, level, operation.name)

@@ -20,6 +20,7 @@ LAST = ("architecture.md", "glossary.md", "contributing.md", "changelog.md")
 SECTIONS = {
     "tutorials": {"fa": "آموزش", "en": "Tutorials"},
     "guides": {"fa": "راهنما", "en": "Guides"},
+    "workflows": {"fa": "سامانه‌ها", "en": "Services"},
     "reference": {"fa": "مرجع", "en": "Reference"},
     "decisions": {"fa": "تصمیم‌ها", "en": "Decisions"},
 }

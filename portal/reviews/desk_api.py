@@ -10,7 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy import select
 
 from portal.kernel.errors import Invalid, NotFound
-from portal.reviews import decisions, evidence, presentation, queries, service, snapshot, suspensions
+from portal.reviews import decisions, evidence, presentation, queries, register, service, snapshot, suspensions
 from portal.reviews.decisions import ScopeVerdict, Terms
 from portal.reviews.production import Grade, Suspension, Target
 from portal.reviews.schemas import (
@@ -235,8 +235,15 @@ async def incident_note(
     await suspensions.note(session, row, body=data.body, audience=data.audience, by=user, now=now)
 
 
+@get("/register")
+async def public_register(session: Db, text: FromQuery[str] = "") -> list[register.Listed]:
+    """The public register: every approved App with its scopes and dates, and what was suspended, expired or revoked."""
+    return await register.rows(session, text=text[:80])
+
+
 routes = [
     api(
+        public_register,
         queue,
         load,
         differences,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,16 +17,20 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 from click.testing import CliRunner
+from joserfc.jwk import ECKey
 
 from portal import demo
 from portal.app import Gozar
+from portal.audit.checkpoints import findings
 from portal.conformance.cli import evidence as evidence_command
 from portal.demo import ReadyApp
-from portal.kernel.database import transaction
+from portal.kernel.database import create_engine, session_maker, transaction
 from tests.factories.live import Live, fresh_settings, prepare, served
+from tests.journeys.promotion import call, good, production_token, sandbox_app, sign_up
+from tests.portal.reviews.world import WHY, good_answers
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference_client"))
-from tests.journeys.saboteurs import SABOTEURS, Parts
+from tests.journeys.saboteurs import SABOTEURS, SCOPES, Parts
 
 REFERENCE = "reference client"
 RUNNERS = 12
@@ -142,3 +150,87 @@ def test_evidence_is_verified_offline_with_the_key_set_alone(
     (tmp_path / "keys.json").write_text(json.dumps(other))
     (tmp_path / "evidence.jws").write_text(signed["jws"])
     assert CliRunner().invoke(evidence_command, arguments).exit_code == 1
+
+
+def test_from_sign_up_to_production_and_back(installation: tuple[Live, dict[str, ReadyApp]], tmp_path: Path) -> None:
+    live, _ = installation
+    developer = sign_up(live, "sara@nabz.example.ir")
+    company, app, client_id, secret = sandbox_app(developer)
+    first, second = live.api("reviewer"), live.api("second")
+
+    # The App proves itself by its own traffic.
+    ready = ReadyApp(app_id=app, client_id=client_id, client_secret=secret, scopes=[], tenant="")
+    report = run(live, ready, Parts(), developer)
+    assert report["passes"], failed(report)
+
+    # The request carries the evidence; an unverified company gets no decision.
+    review = good(developer.post(f"/apps/{app}/reviews"), 201)["id"]
+    draft = {
+        "answers": good_answers(),
+        "scopes": dict.fromkeys(SCOPES, WHY),
+        "app_version": "1.0.0",
+        "evidence": report["evidence"],
+    }
+    good(developer.patch(f"/reviews/{review}", json=draft))
+    good(developer.post(f"/reviews/{review}/submit"))
+    good(first.post(f"/reviews/{review}/assign", json={"reviewer": "me"}))
+    verdict = {"scopes": {scope: {"approved": True} for scope in SCOPES}}
+    assert first.post(f"/reviews/{review}/approve", json=verdict).status_code == 409
+    good(first.put(f"/companies/{company}/verification", json={"status": "verified"}))
+    pending = good(first.post(f"/reviews/{review}/approve", json=verdict))
+    assert pending["status"] == "awaiting_second", "writing prescriptions takes two reviewers"
+    assert len(good(developer.get(f"/apps/{app}"))["environments"]) == 1
+    good(second.post(f"/reviews/{review}/confirm"))
+
+    # Production answers under the first step of the ramp, and neither Environment takes the other's tokens.
+    places = {row["environment"]: row for row in good(developer.get(f"/apps/{app}"))["environments"]}
+    key = ECKey.generate_key("P-384", {"kid": "k1"}, private=True)
+    jwks = {"keys": [{**key.as_dict(private=False), "kid": "k1", "use": "sig", "alg": "ES384"}]}
+    path = f"/apps/{app}/environments/production/credentials"
+    good(developer.post(path, json={"kind": "jwks", "jwks": jwks}), 201)
+    token = production_token(live, key, places["production"]["client_id"], SCOPES[:2])
+    answer = call(live, "production", token)
+    assert good(answer)["resourceType"] == "Bundle"
+    assert '"sustained";q=15' in answer.headers["ratelimit-policy"], "a tenth of the plan's 150 a minute"
+    assert call(live, "sandbox", token).status_code == 401
+    listed = good(developer.get("/register"))
+    assert [row["state"] for row in listed if row["app_id"] == app] == ["approved"]
+
+    # A kill switch acts on the next call, also with a token issued before; two reviewers lift it.
+    cut = {"target": "app", "id": app, "grade": "involuntary", "reason_code": "data-leak"}
+    row = good(first.post("/suspensions", json=cut), 201)
+    began = time.monotonic()
+    while call(live, "production", token).status_code != 403:
+        assert time.monotonic() - began < 1, "the next call must be refused within a second"
+    assert time.monotonic() - began < 1
+    good(first.post(f"/suspensions/{row['id']}/lift", json={"reason": "the leak is closed"}))
+    good(second.post(f"/suspensions/{row['id']}/confirm-lift"))
+    assert (
+        call(live, "production", production_token(live, key, places["production"]["client_id"], SCOPES[:2])).status_code
+        == 200
+    )
+
+    # The applicant reads its own case; the log is whole until somebody edits a row.
+    record = [row["action"] for row in good(developer.get(f"/reviews/{review}/record"))]
+    assert record[-1] == "review.approved"
+    database = live.settings.data_dir / "portal.sqlite3"
+    with contextlib.closing(sqlite3.connect(database)) as raw:
+        assert found(live) == []
+        raw.execute("UPDATE audit_entries SET actor = 'nobody' WHERE number = 5")
+        raw.commit()
+        assert found(live) == [(5, "edited")]
+    for client in (developer, first, second):
+        client.close()
+
+
+def found(live: Live) -> list[tuple[int, str]]:
+    """What verification of the audit log finds."""
+
+    async def work() -> list[tuple[int, str]]:
+        engine = create_engine(live.settings.portal_database_url)
+        async with session_maker(engine)() as session:
+            rows = await findings(session)
+        await engine.dispose()
+        return [(row.number, row.kind) for row in rows]
+
+    return asyncio.run(work())

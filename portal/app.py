@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -28,6 +29,7 @@ from portal.conformance.dependencies import Ports as ConformancePorts
 from portal.conformance.dependencies import conformance_dependency
 from portal.conformance.hand import ExchangeHand
 from portal.dashboard import pages as dashboard_pages
+from portal.dashboard import status
 from portal.exchanges import Exchange
 from portal.gateway.api import front
 from portal.gateway.http_upstream import HttpUpstream
@@ -167,11 +169,13 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
                 await caretaker.stop()
                 await gateway.stop()
 
+    checks = health_checks(engine, oauth, found)
     parts = configure(shell)
     litestar = Litestar(
         route_handlers=[
             *parts.routes,
-            *health_routes({"database": lambda: check_database(engine)}),
+            *health_routes(checks),
+            *status.routes(checks),
             Documentation(settings.docs_dir).route(),
             *oauth_api.routes(oauth),
             *oauth_pages.routes(oauth, people),
@@ -194,8 +198,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         openapi_config=OpenAPIConfig(
             title="Gozar portal API",
             version="1",
-            path="/api/v1",
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            # Litestar answers everything below this path with an HTML page of its own, so it may not be /api/v1 itself.
+            path="/api/v1/openapi.json",
+            render_plugins=[JsonRenderPlugin(path="/")],
             use_handler_docstrings=True,
             components=COMPONENTS,
         ),
@@ -275,6 +280,7 @@ def menus() -> Sequence[NavItem]:
     """What every room adds to the menus."""
     return [
         *dashboard_pages.navigation,
+        *status.navigation,
         *users_pages.navigation,
         *companies_pages.navigation,
         *products_pages.navigation,
@@ -293,3 +299,31 @@ async def check_database(engine: AsyncEngine) -> None:
     """Raises when the portal's database does not answer."""
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
+
+
+def health_checks(
+    engine: AsyncEngine, oauth: OAuth, found: Mapping[str, Exchange]
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """What /readyz and /status ask: each raises when its part does not answer."""
+
+    async def authorization() -> None:
+        for environment in found:
+            if not (await oauth.jwks(environment))["keys"]:
+                raise RuntimeError(f"{environment} has no signing key")
+
+    def exchange(one: Exchange) -> Callable[[], Awaitable[None]]:
+        async def answers() -> None:
+            if one.app is not None:
+                (await one.control.get("/healthz")).raise_for_status()
+                return
+            # Without the control plane's bearer: a health check needs no power.
+            async with httpx.AsyncClient(timeout=status.PATIENCE) as anonymous:
+                (await anonymous.get(f"{one.base}/metadata")).raise_for_status()
+
+        return answers
+
+    return {
+        "database": lambda: check_database(engine),
+        "authorization": authorization,
+        **{name: exchange(one) for name, one in found.items()},
+    }

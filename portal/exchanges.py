@@ -27,11 +27,12 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One Environment's exchange. `app` is None when it is remote; `control` reaches its /admin API either way."""
+    """One Environment's exchange. `app` is None when it is remote, and `base` its FHIR base then; `control` reaches /admin either way."""
 
     environment: str
     app: AsgiApp | None
     control: httpx.AsyncClient
+    base: str = ""
 
 
 def load(dotted: str) -> Any:
@@ -83,7 +84,7 @@ def _one(
     if remote:
         parts = urlsplit(remote)
         base = f"{parts.scheme}://{parts.netloc}"
-        return Exchange(environment, None, httpx.AsyncClient(base_url=base, auth=Bearer(), timeout=PATIENCE))
+        return Exchange(environment, None, httpx.AsyncClient(base_url=base, auth=Bearer(), timeout=PATIENCE), remote)
 
     async def keys() -> Mapping[str, Any]:
         return await jwks(environment)

@@ -108,8 +108,10 @@ async def compiled(call: Call, types: tuple[str, ...], query: str) -> Question:
     for _ in range(2):
         compiler = call.services.compiler(call.access, call.now, letter="r")
         question = compile_question(compiler, request, "condition")
-        if not compiler.unknown or not await call.services.store.dictionary.find_systems(compiler.unknown):
+        if not compiler.unknown:
             break
+        # A system without a number yet may get one before the condition is checked again: it must match then.
+        await call.services.store.dictionary.number_systems(compiler.unknown)
     return question
 
 

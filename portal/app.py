@@ -28,6 +28,7 @@ from portal.conformance import pages as conformance_pages
 from portal.conformance.dependencies import Ports as ConformancePorts
 from portal.conformance.dependencies import conformance_dependency
 from portal.conformance.hand import ExchangeHand
+from portal.conformance.tasks import tasks as conformance_tasks
 from portal.dashboard import pages as dashboard_pages
 from portal.dashboard import status
 from portal.exchanges import Exchange
@@ -58,6 +59,7 @@ from portal.reviews import desk_pages as reviews_desk_pages
 from portal.reviews import pages as reviews_pages
 from portal.reviews.caretaker import Caretaker
 from portal.reviews.dependencies import blobs_dependency
+from portal.reviews.tasks import tasks as review_tasks
 from portal.settings import Settings
 from portal.subscriptions import api as subscriptions_api
 from portal.subscriptions import pages as subscriptions_pages
@@ -135,6 +137,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         public_url=settings.public_url,
         navigation=Navigation(menus()),
         throttle=gateway.throttle,
+        task_sources=(conformance_tasks, review_tasks),
         reviewers_need_second_factor=settings.reviewers_need_second_factor,
     )
     people = ExchangePeople({name: exchange.control for name, exchange in found.items()}, oauth.tokens, clock)

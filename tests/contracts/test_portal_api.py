@@ -101,7 +101,7 @@ def test_no_operation_breaks_its_contract(live: Live) -> None:
 
         @given(case=operation.as_strategy())
         @settings(
-            max_examples=12,
+            max_examples=5,
             deadline=None,
             database=None,
             derandomize=True,

@@ -177,7 +177,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     litestar = Litestar(
         route_handlers=[
             *parts.routes,
-            *health_routes(checks),
+            *health_routes(checks, more=(gateway.metrics.text,)),
             *status.routes(checks),
             Documentation(settings.docs_dir).route(),
             *oauth_api.routes(oauth),

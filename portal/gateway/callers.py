@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -54,7 +54,7 @@ def within(address: Address | None, blocks: Iterable[Network]) -> bool:
     return address is not None and any(address.version == block.version and address in block for block in blocks)
 
 
-def caller(peer: str, forwarded_for: list[bytes], client_cert: list[bytes], trusted: tuple[str, ...]) -> Caller:
+def caller(peer: str, forwarded_for: Sequence[bytes], client_cert: Sequence[bytes], trusted: tuple[str, ...]) -> Caller:
     """The caller behind `peer`; fields set by anybody but a trusted proxy are ignored."""
     proxies = networks(trusted)
     if not within(parse(peer), proxies):

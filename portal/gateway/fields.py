@@ -24,9 +24,9 @@ class Fields:
     )
 
     def __init__(self, headers: Headers) -> None:
-        self.authorization: list[bytes] = []
-        self.certificate: list[bytes] = []
-        self.forwarded_for: list[bytes] = []
+        self.authorization: tuple[bytes, ...] = ()
+        self.certificate: tuple[bytes, ...] = ()
+        self.forwarded_for: tuple[bytes, ...] = ()
         self.chunked = False
         self.content_type = ""
         self.length = 0
@@ -48,7 +48,7 @@ class Fields:
 
     def _note(self, name: bytes, value: bytes) -> None:
         if name == b"authorization":
-            self.authorization.append(value)
+            self.authorization += (value,)
         elif name == b"x-request-id":
             if value and len(value) <= 64 and _REQUEST_ID_LETTERS.issuperset(value):
                 self.request_id = value.decode("ascii")
@@ -61,9 +61,9 @@ class Fields:
         elif name == b"access-control-request-method":
             self.wanted_method = value
         elif name == b"x-forwarded-for":
-            self.forwarded_for.append(value)
+            self.forwarded_for += (value,)
         elif name == b"client-cert":
-            self.certificate.append(value)
+            self.certificate += (value,)
 
 
 _READ = frozenset(

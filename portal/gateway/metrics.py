@@ -1,9 +1,12 @@
-"""Counters of one worker, in Prometheus' text format. Labels are few and bounded: no client, no path, no address."""
+"""Counters of one worker, in Prometheus' text format. Labels are few and bounded: no client, no path, no address.
+
+Each worker answers for itself under its `worker` label, so that a scrape that meets another worker next time sees no counter fall.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from portal.gateway.calls import Call
 
@@ -13,7 +16,8 @@ BUCKETS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
 class Metrics:
     """Calls by Environment, interaction, verdict and status class; durations; limits that refused or would have."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: str = "") -> None:
+        self._worker = worker
         self.calls: Counter[tuple[str, str, str, int]] = Counter()
         self.violations: Counter[tuple[str, str]] = Counter()
         self.shadowed: Counter[str] = Counter()
@@ -22,7 +26,6 @@ class Metrics:
         self.gateway_sum = 0
         self.journal_errors = 0
         self.flush_errors = 0
-        self.store_errors = 0
 
     def count(self, call: Call) -> None:
         """Count one ended call."""
@@ -42,46 +45,47 @@ class Metrics:
             place += 1
         self.durations[place] += 1
 
+    @property
+    def _label(self) -> str:
+        return f'worker="{self._worker}"'
+
+    def text(self) -> bytes:
+        """Everything counted so far, as `/metrics` shows it."""
+        return "".join(f"{line}\n" for line in self.lines()).encode()
+
     def lines(self) -> Iterator[str]:
         """Prometheus exposition format 0.0.4, without the final newline of each line."""
         yield "# HELP gozar_gateway_calls_total Calls by environment, interaction, verdict and status class."
         yield "# TYPE gozar_gateway_calls_total counter"
         for (environment, interaction, code, hundreds), number in sorted(self.calls.items()):
             yield (
-                f'gozar_gateway_calls_total{{environment="{environment}",interaction="{interaction}",'
+                f'gozar_gateway_calls_total{{{self._label},environment="{environment}",interaction="{interaction}",'
                 f'verdict="{code}",status="{hundreds}xx"}} {number}'
             )
         yield "# HELP gozar_gateway_limited_total Calls refused, by the policy that refused them."
         yield "# TYPE gozar_gateway_limited_total counter"
         for (environment, policy), number in sorted(self.violations.items()):
-            yield f'gozar_gateway_limited_total{{environment="{environment}",policy="{policy}"}} {number}'
-        yield from _plain(
-            "gozar_gateway_shadow_limited_total", "Calls a shadow limit would have refused.", self.shadowed.items()
-        )
+            yield f'gozar_gateway_limited_total{{{self._label},environment="{environment}",policy="{policy}"}} {number}'
+        yield "# HELP gozar_gateway_shadow_limited_total Calls that a limit on trial would have refused."
+        yield "# TYPE gozar_gateway_shadow_limited_total counter"
+        for policy, number in sorted(self.shadowed.items()):
+            yield f'gozar_gateway_shadow_limited_total{{{self._label},policy="{policy}"}} {number}'
         yield "# HELP gozar_gateway_duration_seconds Whole duration of calls."
         yield "# TYPE gozar_gateway_duration_seconds histogram"
         running = 0
         for bound, number in zip(BUCKETS_MS, self.durations, strict=False):
             running += number
-            yield f'gozar_gateway_duration_seconds_bucket{{le="{bound / 1000:g}"}} {running}'
+            yield f'gozar_gateway_duration_seconds_bucket{{{self._label},le="{bound / 1000:g}"}} {running}'
         running += self.durations[-1]
-        yield f'gozar_gateway_duration_seconds_bucket{{le="+Inf"}} {running}'
-        yield f"gozar_gateway_duration_seconds_sum {self.duration_sum / 1e9:.6f}"
-        yield f"gozar_gateway_duration_seconds_count {running}"
+        yield f'gozar_gateway_duration_seconds_bucket{{{self._label},le="+Inf"}} {running}'
+        yield f"gozar_gateway_duration_seconds_sum{{{self._label}}} {self.duration_sum / 1e9:.6f}"
+        yield f"gozar_gateway_duration_seconds_count{{{self._label}}} {running}"
         yield "# HELP gozar_gateway_admission_seconds_total Time spent before forwarding or refusing."
         yield "# TYPE gozar_gateway_admission_seconds_total counter"
-        yield f"gozar_gateway_admission_seconds_total {self.gateway_sum / 1e9:.6f}"
+        yield f"gozar_gateway_admission_seconds_total{{{self._label}}} {self.gateway_sum / 1e9:.6f}"
         for name, number in (
             ("journal_errors", self.journal_errors),
             ("flush_errors", self.flush_errors),
-            ("store_errors", self.store_errors),
         ):
             yield f"# TYPE gozar_gateway_{name}_total counter"
-            yield f"gozar_gateway_{name}_total {number}"
-
-
-def _plain(name: str, help_text: str, values: Iterable[tuple[str, int]]) -> Iterator[str]:
-    yield f"# HELP {name} {help_text}"
-    yield f"# TYPE {name} counter"
-    for policy, number in sorted(values):
-        yield f'{name}{{policy="{policy}"}} {number}'
+            yield f"gozar_gateway_{name}_total{{{self._label}}} {number}"

@@ -82,7 +82,8 @@ class Runtime:
         self._shared = shared
         self._redis = RedisRateLimiter(redis_url, ticks, budget=redis_budget) if redis_url else None
         self.throttle = SlowapiThrottle(arrivals or shared)
-        self.metrics = Metrics()
+        instance = secrets.token_hex(5)
+        self.metrics = Metrics(instance)
         self.directory = CachedDirectory(reader(maker), ticks, read_origins=origin_reader(maker))
         self.leases = Leases(quota or DatabaseQuotaStore(maker), now=clock.now, ticks=ticks)
         self.meter = JournalMeter(Journal(data_dir / "journal"), maker, now=clock.now, metrics=self.metrics)
@@ -100,7 +101,7 @@ class Runtime:
             origins=self.directory.origins,
             meter=self.meter,
             ticks=ticks,
-            instance=secrets.token_hex(5),
+            instance=instance,
             rehearsals=Rehearsals(maker),
         )
         self._ticks = ticks

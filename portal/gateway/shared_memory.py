@@ -3,7 +3,7 @@
 `gozar serve --workers N` needs exact limits on plain SQLite, where clients' connections fall on workers unevenly; dividing the rate
 by N would refuse calls that the published limit allows. The table is a hash of buckets; a bucket is locked (open file description
 locks, released by the kernel when a process dies) for the few microseconds of a judgement. Each worker counts its calls in flight in a
-column of its own, cleared by whoever takes the column over, so a killed worker leaves nothing behind. Times are CLOCK_MONOTONIC,
+column of its own, taken back by whoever takes the column over, so a killed worker leaves nothing behind. Times are CLOCK_MONOTONIC,
 which all processes of one boot share; a table of an earlier boot is emptied.
 """
 
@@ -18,19 +18,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from portal.gateway.gcra import Rate
+from portal.gateway.gcra import SECOND, Rate
 from portal.gateway.protection import Limits, Reading, refusal
 
-MAGIC = b"GOZARLIMITS2"
+MAGIC = b"GOZARLIMITS3"
 HEADER = 4096
 WORKERS = 64
 WAYS = 8
 BUCKETS = 8192
-_STATE = struct.Struct("=16sqq64H")
-_TIMES = struct.Struct("=qq")
+_STATE = struct.Struct("=qqI")
 _COUNT = struct.Struct("=H")
 _FLOCK = struct.Struct("hhqqi4x")
-_TIMES_AT, _FLYING_AT = 16, 32
+_STATE_AT, _FLYING_AT = 16, 40
+ROW = _FLYING_AT + 2 * WORKERS
+"""Bytes of a row: name of the key (16), two arrival times and the calls in flight of all workers, then those of each worker."""
 _CLAIMS_AT = 1024
 
 
@@ -43,8 +44,7 @@ class SharedRateLimiter:
 
     def __init__(self, path: Path, ticks: Callable[[], int], *, boot: str) -> None:
         self._path, self._ticks, self._boot = path, ticks, boot
-        self._row = _STATE.size
-        self._places: dict[str, tuple[bytes, int, bytes, bytes]] = {}
+        self._places: dict[str, _Place] = {}
         self._descriptor = -1
         self._column = -1
         self._table: mmap.mmap
@@ -53,7 +53,7 @@ class SharedRateLimiter:
         """Map the table and take a column; raises `TooManyWorkers`. Done at first use when not before."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        size = HEADER + BUCKETS * WAYS * self._row
+        size = HEADER + BUCKETS * WAYS * ROW
         lock, unlock = _locks(0, len(MAGIC))
         fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, lock)
         try:
@@ -71,78 +71,111 @@ class SharedRateLimiter:
 
     def _claim(self) -> int:
         """A free column; its lock is held as long as this process lives."""
+        table = self._table
         for column in range(WORKERS):
             with suppress(BlockingIOError):
                 fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _locks(_CLAIMS_AT + column, 1)[0])
-                for offset in range(HEADER + _FLYING_AT + 2 * column, len(self._table), self._row):
-                    if self._table[offset] or self._table[offset + 1]:
-                        _COUNT.pack_into(self._table, offset, 0)
+                for offset in range(HEADER, len(table), ROW):
+                    at = offset + _FLYING_AT + 2 * column
+                    if table[at] or table[at + 1]:
+                        self._take_back(offset, at)
                 return column
         raise TooManyWorkers(f"at most {WORKERS} workers share one table of limits")
+
+    def _take_back(self, row: int, at: int) -> None:
+        """Free the places in flight that a worker which died held of one key."""
+        lock, unlock = _locks(row - (row - HEADER) % (WAYS * ROW), WAYS * ROW)
+        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, lock)
+        first, second, flying = _STATE.unpack_from(self._table, row + _STATE_AT)
+        (lost,) = _COUNT.unpack_from(self._table, at)
+        _STATE.pack_into(self._table, row + _STATE_AT, first, second, max(0, flying - lost))
+        _COUNT.pack_into(self._table, at, 0)
+        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, unlock)
 
     async def take(self, key: str, limits: Limits, cost: int) -> Reading:
         return self.judge(key, limits, cost)
 
     def judge(self, key: str, limits: Limits, cost: int) -> Reading:
-        """`take` without waiting."""
-        digest, bucket, lock, unlock = self._place(key)
-        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, lock)
+        """`take` without waiting; written out like `MemoryRateLimiter.judge`, since it runs on every call."""
+        place = self._place(key)
+        burst, sustained = limits.burst, limits.sustained
+        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.lock)
         try:
             now = self._ticks()
-            offset, first, second, flying = self._find(bucket, digest, now)
-            burst, sustained = limits.burst, limits.sustained
-            after_first = first + burst.cost(cost) * burst.interval
-            after_second = second + sustained.cost(cost) * sustained.interval
+            at = self._find(place, now)
+            first, second, flying = _STATE.unpack_from(self._table, at)
+            if first < now:
+                first = now
+            if second < now:
+                second = now
+            quota = burst.quota
+            after_first = first + (cost if cost < quota else quota or cost) * burst.interval
+            quota = sustained.quota
+            after_second = second + (cost if cost < quota else quota or cost) * sustained.interval
             if (
                 after_first - now > burst.horizon
                 or after_second - now > sustained.horizon
                 or flying >= limits.concurrent
             ):
                 return refusal(limits, first, second, flying, (after_first, after_second), now)
-            _TIMES.pack_into(self._table, offset + _TIMES_AT, after_first, after_second)
-            self._fly(offset, 1)
+            _STATE.pack_into(self._table, at, after_first, after_second, flying + 1)
+            self._fly(at, 1)
         finally:
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, unlock)
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
         return Reading(
             True,
-            burst.remaining(after_first, now),
-            burst.reset(after_first, now),
-            sustained.remaining(after_second, now),
-            sustained.reset(after_second, now),
+            (burst.horizon - after_first + now) // burst.interval,
+            -((now - after_first) // SECOND),
+            (sustained.horizon - after_second + now) // sustained.interval,
+            -((now - after_second) // SECOND),
             limits.concurrent - flying - 1,
         )
 
     def move(self, key: str, rate: Rate, cost: int) -> tuple[int, int]:
         """Judge one Rate alone; returns (nanoseconds to wait, 0 when admitted; units left)."""
-        digest, bucket, lock, unlock = self._place(key)
-        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, lock)
+        place = self._place(key)
+        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.lock)
         try:
             now = self._ticks()
-            offset, arrival, _, _ = self._find(bucket, digest, now)
+            at = self._find(place, now)
+            arrival = max(now, _STATE.unpack_from(self._table, at)[0])
             after = arrival + rate.cost(cost) * rate.interval
             if after - now > rate.horizon:
                 return after - now - rate.horizon or rate.interval, rate.remaining(arrival, now)
-            _TIMES.pack_into(self._table, offset + _TIMES_AT, after, now)
+            _STATE.pack_into(self._table, at, after, now, 0)
         finally:
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, unlock)
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
         return 0, rate.remaining(after, now)
 
     def look(self, key: str, rate: Rate) -> tuple[int, int]:
         """(Nanoseconds until `rate` is full again, units left), charging nothing."""
-        digest, bucket, lock, unlock = self._place(key)
-        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, lock)
+        place = self._place(key)
+        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.lock)
         try:
             now = self._ticks()
-            _, arrival, _, _ = self._find(bucket, digest, now)
+            arrival = max(now, _STATE.unpack_from(self._table, self._find(place, now))[0])
         finally:
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, unlock)
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
         return arrival - now, rate.remaining(arrival, now)
 
     def release(self, key: str) -> None:
-        self._change(key, None, 0)
+        self._undo(key, 0, 0)
 
     def refund(self, key: str, limits: Limits, cost: int) -> None:
-        self._change(key, limits, cost)
+        burst, sustained = limits.burst, limits.sustained
+        self._undo(key, burst.cost(cost) * burst.interval, sustained.cost(cost) * sustained.interval)
+
+    def _undo(self, key: str, first_back: int, second_back: int) -> None:
+        place = self._place(key)
+        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.lock)
+        try:
+            at = self._known(place)
+            if at:
+                first, second, flying = _STATE.unpack_from(self._table, at)
+                _STATE.pack_into(self._table, at, first - first_back, second - second_back, flying - 1 if flying else 0)
+                self._fly(at, -1)
+        finally:
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
 
     def close(self) -> None:
         """Let go of the table and of this worker's column."""
@@ -152,58 +185,62 @@ class SharedRateLimiter:
             self._descriptor = -1
             self._places.clear()
 
-    def _change(self, key: str, limits: Limits | None, cost: int) -> None:
-        digest, bucket, lock, unlock = self._place(key)
-        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, lock)
-        try:
-            for offset in range(bucket, bucket + WAYS * self._row, self._row):
-                if self._table[offset : offset + 16] == digest:
-                    self._fly(offset, -1)
-                    if limits is not None:
-                        first, second = _TIMES.unpack_from(self._table, offset + _TIMES_AT)
-                        first -= limits.burst.cost(cost) * limits.burst.interval
-                        second -= limits.sustained.cost(cost) * limits.sustained.interval
-                        _TIMES.pack_into(self._table, offset + _TIMES_AT, first, second)
-                    return
-        finally:
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, unlock)
-
-    def _place(self, key: str) -> tuple[bytes, int, bytes, bytes]:
+    def _place(self, key: str) -> _Place:
         place = self._places.get(key)
         if place is None:
             if self._descriptor < 0:
                 self.open()
             digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
-            bucket = HEADER + int.from_bytes(digest[:8], "big") % BUCKETS * WAYS * self._row
+            bucket = HEADER + int.from_bytes(digest[:8], "big") % BUCKETS * WAYS * ROW
             if len(self._places) > 50_000:
                 self._places.clear()
-            place = self._places[key] = (digest, bucket, *_locks(bucket, WAYS * self._row))
+            place = self._places[key] = _Place(digest, bucket)
         return place
 
-    def _find(self, bucket: int, digest: bytes, now: int) -> tuple[int, int, int, int]:
-        """Offset of the key's row, its arrival times (not before now) and all workers' calls in flight; enters a new key.
+    def _known(self, place: _Place) -> int:
+        """Where the state of the key's row begins, or 0 when the key has none."""
+        table, digest = self._table, place.digest
+        if table[place.row : place.row + 16] == digest:
+            return place.row + _STATE_AT
+        for row in range(place.bucket, place.bucket + WAYS * ROW, ROW):
+            if table[row : row + 16] == digest:
+                place.row = row
+                return row + _STATE_AT
+        return 0
+
+    def _find(self, place: _Place, now: int) -> int:
+        """Where the state of the key's row begins; enters a new key.
 
         A new key takes an empty row or one whose allowances are full again, which says no more than an empty one; in a bucket full of
         busy keys it takes the row that will be full first.
         """
-        table, row = self._table, self._row
-        for offset in range(bucket, bucket + WAYS * row, row):
-            if table[offset : offset + 16] == digest:
-                _, first, second, *flying = _STATE.unpack_from(table, offset)
-                return offset, max(first, now), max(second, now), sum(flying)
-        spare, spare_until = bucket, -1
-        for offset in range(bucket, bucket + WAYS * row, row):
-            _, first, second, *flying = _STATE.unpack_from(table, offset)
-            until = max(first, second, now) if any(flying) else max(first, second)
+        known = self._known(place)
+        if known:
+            return known
+        spare, spare_until = place.bucket, -1
+        for row in range(place.bucket, place.bucket + WAYS * ROW, ROW):
+            first, second, flying = _STATE.unpack_from(self._table, row + _STATE_AT)
+            until = max(first, second, now) if flying else max(first, second)
             if spare_until < 0 or until < spare_until:
-                spare, spare_until = offset, until
-        table[spare : spare + row] = digest + bytes(row - 16)
-        return spare, now, now, 0
+                spare, spare_until = row, until
+        self._table[spare : spare + ROW] = place.digest + bytes(ROW - 16)
+        place.row = spare
+        return spare + _STATE_AT
 
-    def _fly(self, offset: int, step: int) -> None:
-        at = offset + _FLYING_AT + 2 * self._column
-        (flying,) = _COUNT.unpack_from(self._table, at)
-        _COUNT.pack_into(self._table, at, min(65535, max(0, flying + step)))
+    def _fly(self, at: int, step: int) -> None:
+        column = at - _STATE_AT + _FLYING_AT + 2 * self._column
+        (flying,) = _COUNT.unpack_from(self._table, column)
+        _COUNT.pack_into(self._table, column, min(65535, max(0, flying + step)))
+
+
+class _Place:
+    """Where a key lives in the table, and the locks of its bucket. `row` is where it was seen last."""
+
+    __slots__ = ("bucket", "digest", "lock", "row", "unlock")
+
+    def __init__(self, digest: bytes, bucket: int) -> None:
+        self.digest, self.bucket, self.row = digest, bucket, bucket
+        self.lock, self.unlock = _locks(bucket, WAYS * ROW)
 
 
 def _locks(start: int, length: int) -> tuple[bytes, bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -14,8 +14,10 @@ log = structlog.get_logger("gozar.health")
 Check = Callable[[], Awaitable[None]]
 
 
-def health_routes(checks: Mapping[str, Check], registry: CollectorRegistry = REGISTRY) -> list[HTTPRouteHandler]:
-    """Routes over named `checks`; a check raises when its part cannot serve."""
+def health_routes(
+    checks: Mapping[str, Check], registry: CollectorRegistry = REGISTRY, *, more: Sequence[Callable[[], bytes]] = ()
+) -> list[HTTPRouteHandler]:
+    """Routes over named `checks`; a check raises when its part cannot serve. `more` adds counters in Prometheus' text format."""
 
     @get("/healthz", include_in_schema=False, sync_to_thread=False)
     def healthz() -> dict[str, str]:
@@ -38,6 +40,7 @@ def health_routes(checks: Mapping[str, Check], registry: CollectorRegistry = REG
 
     @get("/metrics", include_in_schema=False, sync_to_thread=True)
     def metrics() -> Response[bytes]:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        body = generate_latest(registry) + b"".join(part() for part in more)
+        return Response(body, media_type=CONTENT_TYPE_LATEST)
 
     return [healthz, readyz, metrics]

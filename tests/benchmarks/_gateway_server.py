@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from portal.gateway.api import front
+from portal.gateway.http_upstream import HttpUpstream
 from portal.gateway.runtime import Runtime
-from portal.gateway.upstream import InProcessUpstream, Receive, Scope, Send
+from portal.gateway.upstream import InProcessUpstream, Receive, Scope, Send, Upstream
 from portal.kernel.clock import SystemClock
 from portal.kernel.database import create_engine, session_maker
 from portal.kernel.migrations import upgrade
@@ -49,7 +51,9 @@ async def main(port: int, folder: Path, upstream_url: str, redis_url: str) -> No
     clock: Any = SystemClock()
     oauth = oauth_over(engine, maker, folder, clock)
     await oauth.start()
-    upstream = InProcessUpstream(stub)
+    upstream: Upstream = InProcessUpstream(stub)
+    if upstream_url:
+        upstream = HttpUpstream(upstream_url, ticks=time.monotonic_ns)
     runtime = Runtime(
         maker=maker,
         tokens=oauth.tokens,
@@ -57,6 +61,7 @@ async def main(port: int, folder: Path, upstream_url: str, redis_url: str) -> No
         clock=clock,
         exchanges={"sandbox": upstream, "production": upstream},
         data_dir=folder,
+        redis_url=redis_url,
     )
     await runtime.start()
     app = await make_app(maker, pepper=oauth.pepper, scopes=["system/Patient.cruds"], now=clock.now())

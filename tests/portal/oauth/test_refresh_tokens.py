@@ -167,3 +167,13 @@ async def test_scope_withdrawn_by_a_reviewer_is_missing_from_the_next_token(worl
     answer = (await world.refresh(app, token)).json()
     assert answer["scope"] == "launch/patient patient/Patient.rs offline_access"
     assert claims_of(answer["access_token"])["epoch"] == 2
+
+
+async def test_suspended_app_cannot_refresh(world: Any) -> None:
+    from portal.apps.models import AccessStatus, AppEnvironment
+
+    app = await world.app(public=True)
+    token = (await world.tokens_for(app))["refresh_token"]
+    async with transaction(world.maker) as session:
+        (await session.get_one(AppEnvironment, app.client_id)).status = AccessStatus.SUSPENDED
+    assert (await world.refresh(app, token)).json()["error"] == "invalid_client"

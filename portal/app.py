@@ -210,7 +210,18 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     )
     asgi: Any = litestar
     bound = ProofOfPossession(gateway.gateway, clock=clock, public_url=settings.public_url)
-    return Gozar(front(bound, asgi), litestar, engine, sessions, shell, oauth, found, gateway, tenants, backbone)
+    return Gozar(
+        oauth_api.token_lane(oauth, front(bound, asgi)),
+        litestar,
+        engine,
+        sessions,
+        shell,
+        oauth,
+        found,
+        gateway,
+        tenants,
+        backbone,
+    )
 
 
 def conformance_ports(

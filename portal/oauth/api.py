@@ -8,15 +8,17 @@ from typing import Any
 
 import orjson
 from litestar import asgi
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.kernel.errors import DomainError
+from portal.kernel.lifespan import AsgiApp
 from portal.oauth import brands, metadata
 from portal.oauth.authorization_server import Answer
 from portal.oauth.errors import OAuthFault
 from portal.oauth.incoming import Incoming, read_authorization, read_form, read_headers
 from portal.oauth.service import ENVIRONMENTS, OAuth
+from portal.web.headers import request_id
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +55,8 @@ async def respond(send: Send, status: int, body: bytes, headers: list[tuple[byte
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _endpoint(path: str, methods: str, answer: Endpoint, *, public: bool = False, fhir: bool = False) -> Any:
-    """A handler for `path` that answers `methods`; others get 405, faults their RFC 6749 shape."""
+def _handler(methods: str, answer: Endpoint, *, public: bool = False, fhir: bool = False) -> Any:
+    """An ASGI application that answers `methods`; others get 405, faults their RFC 6749 shape."""
     allowed = methods.split(", ")
     media = _FHIR if fhir else _JSON
 
@@ -82,9 +84,46 @@ def _endpoint(path: str, methods: str, answer: Endpoint, *, public: bool = False
         sent = b"" if asked == "HEAD" else orjson.dumps(found.body)
         await respond(send, found.status, sent, [media, *cacheable, *extra])
 
+    return handle
+
+
+def _endpoint(path: str, methods: str, answer: Endpoint, *, public: bool = False, fhir: bool = False) -> Any:
+    """A route for `path`."""
+    handle = _handler(methods, answer, public=public, fhir=fhir)
     handle.__name__ = f"oauth_{path.strip('/').replace('/', '_').replace('-', '_').replace('.', '')}"
-    handler: ASGIApp = handle
-    return asgi(path, copy_scope=False)(handler)
+    return asgi(path, copy_scope=False)(handle)
+
+
+def token_lane(oauth: OAuth, rest: AsgiApp) -> AsgiApp:
+    """`rest`, with the token endpoints taken out in front: nothing that a web framework does for pages is needed there."""
+    lanes = {
+        f"/{environment}/oauth/token": _handler("POST", _token(oauth, environment)) for environment in ENVIRONMENTS
+    }
+    strict = [(b"x-content-type-options", b"nosniff")]
+    if oauth.public_url.startswith("https://"):
+        strict.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
+
+    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        lane = lanes.get(scope["path"]) if scope["type"] == "http" else None
+        if lane is None:
+            await rest(scope, receive, send)
+            return
+        scope.setdefault("state", {})
+        named = [*strict, (b"x-request-id", request_id(scope).encode("ascii"))]
+
+        async def hardened(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] += named
+            await send(message)
+
+        try:
+            await lane(scope, receive, hardened)
+        except Exception:
+            log.exception("the token endpoint failed")
+            body = orjson.dumps({"error": "server_error", "error_description": "something broke on our side"})
+            await respond(hardened, 500, body, [_JSON, *_NO_STORE])
+
+    return dispatch
 
 
 def routes(oauth: OAuth) -> list[Any]:
@@ -118,6 +157,10 @@ def _form(oauth: OAuth, verb: Callable[[Incoming], Awaitable[Answer]]) -> Endpoi
     return answer
 
 
+def _token(oauth: OAuth, environment: str) -> Endpoint:
+    return _form(oauth, lambda form: oauth.token(environment, form))
+
+
 def _protocol(oauth: OAuth, environment: str) -> list[Any]:
     async def authorize(scope: Scope, receive: Receive) -> Answer:
         try:
@@ -135,7 +178,7 @@ def _protocol(oauth: OAuth, environment: str) -> list[Any]:
 
     base = f"/{environment}/oauth"
     return [
-        _endpoint(f"{base}/token", "POST", _form(oauth, lambda form: oauth.token(environment, form))),
+        _endpoint(f"{base}/token", "POST", _token(oauth, environment)),
         _endpoint(f"{base}/par", "POST", _form(oauth, lambda form: oauth.push(environment, form))),
         _endpoint(f"{base}/revoke", "POST", _form(oauth, lambda form: oauth.revoke(environment, form))),
         _endpoint(f"{base}/introspect", "POST", _form(oauth, lambda form: oauth.introspect(environment, form))),

@@ -105,21 +105,12 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]
         return _Client(self.request.exchange.authenticated)
 
     def validate_requested_scope(self) -> None:
-        client = self.request.client.record
-        registered = [scope for scope in client.scopes if scope.startswith("system/")]
         try:
-            requested = scopes.split(self.request.payload.scope or "") or registered
+            self.request.scope = scopes.grant_system(
+                self.request.payload.scope or "", self.request.client.record.scopes
+            )
         except scopes.InvalidScope as error:
             raise InvalidScopeError(str(error)) from error
-        granted: list[str] = []
-        for each in requested:
-            allowed = scopes.grantable(each, registered)
-            if not allowed:
-                raise InvalidScopeError("a requested scope is unknown, or not granted to this App")
-            granted += allowed
-        if not granted:
-            raise InvalidScopeError("no system scope is granted to this App")
-        self.request.scope = " ".join(dict.fromkeys(granted))
 
     def generate_token(self, **_: Any) -> dict[str, Any]:
         issued: dict[str, Any] = self.server.issue(self.request.exchange, scope=self.request.scope)

@@ -118,6 +118,24 @@ def _meeting(wanted: Scope, allowed: Scope) -> tuple[str, frozenset[tuple[str, s
     return resource, wanted.query | allowed.query
 
 
+@lru_cache(maxsize=8192)
+def grant_system(text: str, registered: tuple[str, ...]) -> str:
+    """Scopes for client_credentials: those of `text`, or all system scopes of `registered` when it is empty.
+
+    Raises `InvalidScope` when any of them cannot be granted at least in part: a backend should hear of a typing error.
+    """
+    system = [scope for scope in registered if scope.startswith("system/")]
+    granted: list[str] = []
+    for each in split(text) or system:
+        allowed = grantable(each, system)
+        if not allowed:
+            raise InvalidScope("a requested scope is unknown, or not granted to this App")
+        granted += allowed
+    if not granted:
+        raise InvalidScope("no system scope is granted to this App")
+    return " ".join(dict.fromkeys(granted))
+
+
 def grant_all(requested: Iterable[str], registered: Iterable[str]) -> list[str]:
     """`grantable` of every requested scope, in order, each once."""
     kept = list(registered)

@@ -6,9 +6,11 @@ Writes what a client needs to a JSON file, then serves.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from litestar import Litestar
@@ -16,7 +18,7 @@ from litestar import Litestar
 from portal.kernel.clock import SystemClock
 from portal.kernel.database import create_engine, session_maker
 from portal.kernel.migrations import upgrade
-from portal.oauth.api import routes
+from portal.oauth.api import routes, token_lane
 from portal.oauth.service import OAuth
 from tests.factories.oauth import make_app, new_key, real_now
 
@@ -41,7 +43,11 @@ async def main(folder: Path, port: int, told: Path) -> None:
         "privateKey": key.as_dict(private=True),
     }
     await asyncio.to_thread(told.write_text, json.dumps(setting))
-    app = Litestar(route_handlers=routes(oauth))
+    rest: Any = Litestar(route_handlers=routes(oauth))
+    app = token_lane(oauth, rest)
+    # As `gozar serve` does: what start-up made lives on, and is not looked at again and again.
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)
     config = uvicorn.Config(app, port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools")
     await uvicorn.Server(config).serve()
     await oauth.stop()

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from sandbox.exchange.services import Services
-from sandbox.fhir.outcomes import ConflictError, FhirError, ForbiddenError, Text
+from sandbox.fhir.outcomes import ConflictError, FhirError, ForbiddenError, Text, UnprocessableError
 from sandbox.kernel.clock import instant, micros
 from sandbox.kernel.database import Transaction
 from sandbox.storage.dictionary import FreshSystemsError
@@ -18,7 +18,7 @@ from sandbox.tenants import service as tenants
 from sandbox.tenants.service import Tenant
 from sandbox.workflows import controls, notifications
 from sandbox.workflows.codes import Resource
-from sandbox.workflows.records import Event
+from sandbox.workflows.records import Event, complete
 from sandbox.workflows.registry import TIMERS, Timer
 from sandbox.workflows.task_machine import Actor
 from sandbox.workflows.tx_records import ExchangeRecords
@@ -28,6 +28,7 @@ T = TypeVar("T")
 Scripts = Mapping[str, Any]
 Reactor = Callable[[ExchangeRecords, Event, Scripts], Awaitable[None]]
 MAX_EVENTS: Final = 200
+MAX_TIMERS: Final = 5_000
 _RETRIES: Final = 4
 _WEIGHT: Final = 60
 _ADD_EVENT: Final = "INSERT INTO workflow_event (layer, number, at, topic, kind, rid, actor, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
@@ -67,13 +68,18 @@ class Engine:
         verb: Callable[[ExchangeRecords], Awaitable[T]],
         *,
         actor: Actor = Actor.APP,
+        at: int | None = None,
         then: Callable[[ExchangeRecords, T], Awaitable[T]] | None = None,
     ) -> T:
-        """Run one verb, with everything that follows from it, in a transaction; `then` sees what became of it."""
+        """Run one verb, with everything that follows from it, in a transaction; `then` sees what became of it.
+
+        `at` (microseconds, the Tenant's time) stands in for the Tenant's clock.
+        """
 
         async def job(tx: Transaction) -> T:
             found = await tenants.get(tx, tenant)
-            records = self.records(tx, found, self.services.now() + found.clock_offset, actor)
+            now = self.services.now() + found.clock_offset if at is None else at
+            records = self.records(tx, found, now, actor)
             made = await verb(records)
             await self.settle(records)
             return made if then is None else await then(records, made)
@@ -125,8 +131,9 @@ class Engine:
         try:
             for reactor in self._reactors:
                 try:
-                    await reactor(records, event, scripts)
-                except (ConflictError, ForbiddenError) as refused:
+                    with complete(event.topic):
+                        await reactor(records, event, scripts)
+                except (ConflictError, ForbiddenError, UnprocessableError) as refused:
                     data = {"after": event.topic, "reason": str(refused)}
                     subject: Resource = {"resourceType": event.kind, "id": event.rid}
                     records.tell("counterpart-refused", subject, data)
@@ -140,14 +147,14 @@ class Engine:
         rows = await self.services.store.database.rows(_DUE_TENANTS, (self.services.now(),))
         return [row[0] for row in rows]
 
-    async def run_due(self, tenant: str, *, limit: int = 500) -> int:
-        """Run a Tenant's due timers, oldest first, each in its own transaction; how many ran."""
+    async def run_due(self, tenant: str, *, at: int | None = None, limit: int = 500) -> int:
+        """Run a Tenant's timers due by now (or `at`), oldest first, each in its own transaction; how many ran."""
         for ran in range(limit):
-            if not await self._run_next(tenant):
+            if not await self._run_next(tenant, at):
                 return ran
         return limit
 
-    async def _run_next(self, tenant: str) -> bool:
+    async def _run_next(self, tenant: str, at: int | None) -> bool:
         taken: list[Due] = []
 
         async def verb(records: ExchangeRecords) -> bool:
@@ -158,16 +165,17 @@ class Engine:
             taken.append(due)
             subject = await records.find_one(due.kind, due.rid)
             if subject is not None:
-                await self._timers[due.verb](records, subject, due.data)
+                with complete(due.verb):
+                    await self._timers[due.verb](records, subject, due.data)
             return True
 
         try:
-            return await self.run(tenant, verb, actor=Actor.CLOCK)
+            return await self.run(tenant, verb, actor=Actor.CLOCK, at=at)
         except FhirError as error:
             log.warning("timer %s of tenant %s refused: %s", taken[0].verb if taken else "?", tenant, error)
-            return await self._drop_next(tenant, str(error))
+            return await self._drop_next(tenant, at, str(error))
 
-    async def _drop_next(self, tenant: str, reason: str) -> bool:
+    async def _drop_next(self, tenant: str, at: int | None, reason: str) -> bool:
         """Put a timer that cannot run aside, with a line in the timeline."""
 
         async def verb(records: ExchangeRecords) -> bool:
@@ -177,21 +185,24 @@ class Engine:
                 records.tell("timer-refused", subject, {"verb": due.verb, "reason": reason})
             return due is not None
 
-        return await self.run(tenant, verb, actor=Actor.CLOCK)
+        return await self.run(tenant, verb, actor=Actor.CLOCK, at=at)
 
     async def advance(self, tenant: str, by: int) -> dict[str, Any]:
-        """Move a Tenant's clock forward by microseconds, stopping at each timer so that it runs at its own time."""
+        """Move a Tenant's clock forward by microseconds. What falls due on the way runs first, each at its own time exactly.
+
+        The clock itself moves last: a machine under load would otherwise let moments pass between a timer and what it sets.
+        """
         database = self.services.store.database
-        target = self.services.now() + (await tenants.get(database, tenant)).clock_offset + by
-        ran = 0
-        while True:
+        found = await tenants.get(database, tenant)
+        start = self.services.now() + found.clock_offset
+        target, ran = start + by, 0
+        while ran < MAX_TIMERS:
             found = await tenants.get(database, tenant)
             rows = await database.rows(_NEXT_TIMER, (found.layer, target))
-            stop = max(int(rows[0][1]), self.services.now() + found.clock_offset) if rows else target
-            await self._set_clock(tenant, stop)
-            if not rows or ran >= 5_000:
+            if not rows:
                 break
-            ran += await self.run_due(tenant)
+            ran += await self.run_due(tenant, at=max(int(rows[0][1]), start))
+        await self._set_clock(tenant, target)
         return {"now": instant(target), "timers": ran}
 
     async def _set_clock(self, tenant: str, now: int) -> None:

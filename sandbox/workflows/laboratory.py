@@ -305,7 +305,14 @@ async def guard(records: Records, before: Resource | None, new: Resource) -> Non
 async def guard_order(_records: Records, before: Resource | None, new: Resource) -> None:
     """Judge a plain REST write of an order of this service: its state moves by verbs only."""
     if before is None or not is_one(before):
-        return
+        raise UnprocessableError(
+            Text(
+                "Orders of this service are made with ServiceRequest/$order or $order-imaging; leave the state tag out.",
+                "سفارش این سامانه با ServiceRequest/$order یا $order-imaging ساخته می‌شود؛ برچسب وضعیت را حذف کنید.",
+            ),
+            code="business-rule",
+            expression=("ServiceRequest.meta.tag",),
+        )
     set_state_tag(new, state_tag(before))
     changed = [n for n in ("status", "subject", "orderDetail", "category") if before.get(n) != new.get(n)]
     if changed:

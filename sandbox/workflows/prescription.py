@@ -362,17 +362,17 @@ async def expire(records: Records, group: Resource, _data: dict[str, str]) -> Re
 
 async def guard_item(records: Records, before: Resource | None, new: Resource) -> None:
     """Judge a plain REST write of a MedicationRequest: one of a prescription changes while it is a draft, and by verbs."""
-    group = await group_of_item(records, before or new)
+    group = await group_of_item(records, before) if before is not None else None
+    if group is None and await group_of_item(records, new) is not None:
+        raise UnprocessableError(
+            Text(
+                "Items enter a prescription with RequestGroup/$prescribe.",
+                "قلم نسخه با RequestGroup/$prescribe ثبت می‌شود.",
+            ),
+            code="business-rule",
+            expression=("MedicationRequest.supportingInformation",),
+        )
     if before is None:
-        if group is not None:
-            raise UnprocessableError(
-                Text(
-                    "Items enter a prescription with RequestGroup/$prescribe.",
-                    "قلم نسخه با RequestGroup/$prescribe ثبت می‌شود.",
-                ),
-                code="business-rule",
-                expression=("MedicationRequest.supportingInformation",),
-            )
         return
     ITEM.follow(before["status"], str(new.get("status", "")), who=records.actor, now=records.now, subject=ref(before))
     if group is None:
@@ -410,15 +410,13 @@ async def group_of_item(records: Records, item: Resource) -> Resource | None:
 
 async def guard(records: Records, before: Resource | None, new: Resource) -> None:
     """Judge a plain REST write of a prescription's RequestGroup: its state moves by verbs only."""
-    if before is None:
+    if before is None or not is_one(before):
         raise UnprocessableError(
             Text(
                 "A prescription is made with RequestGroup/$prescribe.", "نسخه با RequestGroup/$prescribe ساخته می‌شود."
             ),
             code="business-rule",
         )
-    if not is_one(before):
-        return
     kept = ("status", "action", "subject", "author", "identifier", "groupIdentifier", "intent")
     set_state_tag(new, state_tag(before))
     changed = [name for name in kept if before.get(name) != new.get(name)]

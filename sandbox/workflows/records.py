@@ -6,7 +6,8 @@ second of two racing calls sees what the first one wrote.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -114,11 +115,27 @@ def stamp(moment: datetime) -> str:
 
 
 def parse_instant(text: str) -> datetime:
-    """The instant of a FHIR dateTime with zone, or the start of a FHIR date in Tehran (UTC+03:30)."""
-    if len(text) == 10:
-        return datetime.fromisoformat(f"{text}T00:00:00+03:30").astimezone(UTC)
+    """The instant of a FHIR dateTime with zone, or the start of a FHIR date (whole or partial) in Tehran (UTC+03:30)."""
+    if len(text) <= 10:
+        return datetime.fromisoformat(f"{(text + '-01-01')[:10]}T00:00:00+03:30").astimezone(UTC)
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+@contextmanager
+def complete(what: str) -> Iterator[None]:
+    """A step needs elements that FHIR leaves optional: one that is missing is named, instead of failing the server."""
+    try:
+        yield
+    except (KeyError, IndexError) as missing:
+        name = str(missing.args[0]) if isinstance(missing, KeyError) and missing.args else "?"
+        raise UnprocessableError(
+            Text(
+                f"{what} cannot go on: a resource it works on lacks the element '{name}'.",
+                f"«{what}» پیش نمی‌رود: در یکی از منابع آن عنصر «{name}» نیست.",
+            ),
+            code="required",
+        ) from missing
 
 
 def after(records: Records, **delta: float) -> datetime:

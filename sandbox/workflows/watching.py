@@ -13,7 +13,7 @@ from sandbox.storage.encoding import load, plain
 from sandbox.storage.repository import Batch
 from sandbox.workflows.codes import Resource
 from sandbox.workflows.engine import Engine
-from sandbox.workflows.records import copy
+from sandbox.workflows.records import complete, copy
 from sandbox.workflows.registry import GUARDS, guards_of
 from sandbox.workflows.task_machine import Actor
 
@@ -34,14 +34,16 @@ class WorkflowWatch:
         if intent.kind == "delete":
             for guard in guards_of(intent.rtype, known, None):
                 if guard.deletes is not None and known is not None:
-                    await guard.deletes(self.records, known)
+                    with complete(f"{intent.rtype}/{intent.fid}"):
+                        await guard.deletes(self.records, known)
             return
         if intent.resource is None:
             return
         new = plain(intent.resource)
         asked = copy(new)
         for guard in guards_of(intent.rtype, known, new):
-            await guard.judge(self.records, known, new)
+            with complete(f"{intent.rtype}/{intent.fid}"):
+                await guard.judge(self.records, known, new)
         if new != asked:
             intent.resource = new
             intent.rows = await self.records.rows_of(new)
@@ -56,7 +58,8 @@ class WorkflowWatch:
             known, saved = self._before[id(intent)], plain(load(written.body))
             for guard in guards_of(intent.rtype, known, saved):
                 if guard.follows is not None:
-                    await guard.follows(self.records, known, saved)
+                    with complete(f"{intent.rtype}/{intent.fid}"):
+                        await guard.follows(self.records, known, saved)
         await self._engine.settle(self.records)
         return [self._told(result) for result in results]
 

@@ -28,7 +28,7 @@ from sandbox.workflows.operations import (
     tasks,
 )
 from sandbox.workflows.operations.declared import Context, Operation
-from sandbox.workflows.records import copy
+from sandbox.workflows.records import complete, copy
 from sandbox.workflows.tx_records import ExchangeRecords
 
 _WHOLE: Final = (Limit(),)
@@ -73,7 +73,8 @@ def handler(engine: Engine, operation: Operation) -> Handler:
             if subject is None:
                 raise unknown_resource(call.rtype, call.fid)
             context = Context(records, subject, args, call.access.app or call.access.client, call.services.base_url)
-            return await operation.body(context)
+            with complete(f"${operation.name}"):
+                return await operation.body(context)
 
         async def then(records: ExchangeRecords, made: Resource) -> Resource:
             await _check_limits(call, records, operation)

@@ -103,7 +103,8 @@ class Exchange:
         if request.method not in ("GET", "HEAD", "OPTIONS"):
             raise _not_allowed(request.method, ["GET", "HEAD"])
         if self._metadata is None:
-            self._metadata = statement(self._services.base_url, self._services.issuer, self._services.now())
+            services = self._services
+            self._metadata = statement(services.base_url, services.issuer, services.now(), services.operations)
         return json_response(self._metadata)
 
     async def _handle(self, request: Request, parts: list[str], language: Language) -> Response:

@@ -5,12 +5,14 @@ http://hl7.org/fhir/R4/capabilitystatement.html
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
 import orjson
 
 from sandbox.exchange.routes import ROUTES
+from sandbox.exchange.seams import OperationKey
 from sandbox.fhir import definitions
 from sandbox.fhir.indexing import indexed_parameters
 from sandbox.kernel.clock import instant
@@ -35,7 +37,7 @@ def _parameters(rtype: str) -> list[dict[str, str]]:
     return found
 
 
-def _resource(rtype: str, base_url: str) -> dict[str, Any]:
+def _resource(rtype: str) -> dict[str, Any]:
     references = sorted(c for c, p in definitions.search_parameters(rtype).items() if p.type == "reference")
     return {
         "type": rtype,
@@ -65,7 +67,33 @@ def _reverse(rtype: str) -> list[str]:
     ]
 
 
-def statement(base_url: str, issuer: str, started: int) -> bytes:
+def _listed(operations: list[dict[str, str]]) -> dict[str, Any]:
+    return {"operation": operations} if operations else {}
+
+
+_BULK = {"system": "export", "type": "patient-export", "instance": "group-export"}
+_GENERIC = frozenset({"validate", "meta", "meta-add", "meta-delete"})
+_OFFICIAL = frozenset({"everything", "match", "lastn", "expand", "lookup", "validate-code", "subsumes"})
+
+
+def _operations(known: Collection[OperationKey], base_url: str, rtype: str) -> list[dict[str, str]]:
+    """Operations of a type ("" for the system), with the definition each one follows."""
+    found = {}
+    for kind, level, name in sorted(known):
+        if kind != rtype or name in ("export-status", "export-file"):
+            continue
+        if name == "export":
+            found[name] = f"http://hl7.org/fhir/uv/bulkdata/OperationDefinition/{_BULK[level]}"
+        elif name in _GENERIC:
+            found[name] = f"{_DEFINITION}Resource-{name}"
+        elif name in _OFFICIAL:
+            found[name] = f"{_DEFINITION}{kind}-{name}"
+        else:
+            found[name] = f"{base_url}/OperationDefinition/{kind}-{name}".replace("/-", "/")
+    return [{"name": name, "definition": definition} for name, definition in found.items()]
+
+
+def statement(base_url: str, issuer: str, started: int, operations: Collection[OperationKey] = ()) -> bytes:
     """The statement as JSON; `started` is when this exchange began to serve, microseconds."""
     security = {
         "cors": True,
@@ -95,15 +123,17 @@ def statement(base_url: str, issuer: str, started: int) -> bytes:
     rest = {
         "mode": "server",
         "security": security,
-        "resource": [_resource(rtype, base_url) for rtype in sorted(definitions.RESOURCE_TYPES)],
+        "resource": [
+            _resource(rtype) | _listed(_operations(operations, base_url, rtype))
+            for rtype in sorted(definitions.RESOURCE_TYPES)
+        ],
         "interaction": [{"code": code} for code in ("transaction", "batch", "search-system", "history-system")],
-        "searchParam": [],
         "compartment": [
             f"http://hl7.org/fhir/CompartmentDefinition/{kind.lower()}"
             for kind in ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device")
         ],
     }
-    del rest["searchParam"]
+    rest |= _listed(_operations(operations, base_url, ""))
     return orjson.dumps(
         {
             "resourceType": "CapabilityStatement",

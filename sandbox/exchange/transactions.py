@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sandbox.exchange.calls import Call
 from sandbox.exchange.negotiation import version_of
@@ -41,7 +42,9 @@ from sandbox.search.service import Question
 from sandbox.storage import repository
 from sandbox.storage.encoding import parse
 
+T = TypeVar("T")
 _RETRIES = 4
+_TURN = 16
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)\Z")
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 _KINDS: dict[str, Kind] = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -79,11 +82,11 @@ async def run_transaction(call: Call, entries: list[Entry]) -> list[tuple[Entry,
     """All of it or nothing. Raises the `FhirError` of the first entry that cannot be done, naming it."""
     ordered = sorted(entries, key=lambda e: _ORDER[e.method])
     for _ in range(_RETRIES):
-        placed = [await _at(entry, _place(call, entry)) for entry in ordered]
+        placed = [await _at(entry, _place(call, entry)) async for entry in _in_turns(ordered)]
         _refuse_overlap(placed)
         links = _links(call, placed)
         born = {f"{p.rtype}/{p.fid}" for p in placed if p.entry.method != "DELETE"}
-        intents = [await _at(p.entry, _intent(call, p, links, born)) for p in placed]
+        intents = [await _at(p.entry, _intent(call, p, links, born)) async for p in _in_turns(placed)]
         try:
             results = await commit(call, intents)
         except StaleError:
@@ -96,6 +99,14 @@ async def run_transaction(call: Call, entries: list[Entry]) -> list[tuple[Entry,
         ),
         code="transient",
     )
+
+
+async def _in_turns(items: Iterable[T]) -> AsyncIterator[T]:
+    """Items, with a chance for other calls every few: a large Bundle must not keep everybody waiting."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % _TURN == 0:
+            await asyncio.sleep(0)
 
 
 async def _at(entry: Entry, step: Any) -> Any:

@@ -262,3 +262,6 @@ async def test_metadata_needs_no_token_and_names_what_is_served(world: World) ->
     }
     assert "transaction" in {i["code"] for i in rest["interaction"]}
     assert "birthdate" in {p["name"] for p in patient_row["searchParam"]}
+    assert {"everything", "match", "export", "validate"} <= {
+        o["name"] for row in (patient_row, rest) for o in row["operation"]
+    }

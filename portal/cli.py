@@ -15,11 +15,12 @@ import httpx
 import uvicorn
 from sqlalchemy import select
 
-from portal import demo
+from portal import demo, exchanges
 from portal.app import Gozar, create_app
 from portal.apps.models import App, AppEnvironment
 from portal.audit import checkpoints
 from portal.conformance.cli import conformance, evidence
+from portal.kernel.clock import SystemClock
 from portal.kernel.database import transaction
 from portal.kernel.errors import DomainError
 from portal.kernel.logs import configure_logs
@@ -280,6 +281,34 @@ def restore(app: str, snapshot_id: str) -> None:
 
     run(work)
     click.echo("restored")
+
+
+@main.group()
+def population() -> None:
+    """The synthetic people that new Tenants stand on."""
+
+
+@population.command("load")
+@click.option("--patients", type=click.IntRange(1, 10_000_000), default=200, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True)
+def load_population(patients: int, seed: int) -> None:
+    """Load a population into the embedded sandbox in bulk; Tenants made from now on stand on it. Resumes where it was interrupted."""
+    values = settings()
+    if values.sandbox_upstream:
+        raise CommandFailed("the sandbox is remote (GOZAR_SANDBOX_UPSTREAM): load the population there")
+
+    def progress(count: int) -> None:
+        click.echo(f"\r  {count:>12,} resources", nl=False, err=True)
+
+    async def work() -> Any:
+        loader = exchanges.load(exchanges.LOADER)
+        into = exchanges.exchange_settings(values, "sandbox")
+        return await loader(into, clock=SystemClock(), patients=patients, seed=seed, progress=progress)
+
+    values.data_dir.mkdir(parents=True, exist_ok=True)
+    done = asyncio.run(work())
+    click.echo("", err=True)
+    click.echo(f"{patients:,} people, {done.resources:,} resources" + ("" if done.fresh else " (loaded before)"))
 
 
 @main.group("audit")

@@ -20,6 +20,7 @@ from portal.settings import ENVIRONMENTS, Settings
 
 FACTORY = "sandbox.app:create_app"
 SETTINGS = "sandbox.settings:SandboxSettings"
+LOADER = "sandbox.cli:load_population"
 # The two embedded data sets differ, so that a record of one is never mistaken for the other's.
 SEEDS = {"sandbox": 1405, "production": 1403}
 PATIENCE = 30.0
@@ -45,8 +46,14 @@ def embedded(
     settings: Settings, environment: str, clock: Clock, jwks: Callable[[], Awaitable[Mapping[str, Any]]]
 ) -> AsgiApp:
     """An exchange in this process, with its own database and population."""
+    app: AsgiApp = load(FACTORY)(exchange_settings(settings, environment), clock=clock, jwks=jwks)
+    return app
+
+
+def exchange_settings(settings: Settings, environment: str) -> Any:
+    """The embedded exchange's own settings object."""
     size = settings.sandbox_population if environment == "sandbox" else settings.production_population
-    values = load(SETTINGS)(
+    return load(SETTINGS)(
         database_url=settings.exchange_database_url(environment),
         base_url=settings.fhir_base_url(environment),
         issuer=settings.issuer(environment),
@@ -54,8 +61,6 @@ def embedded(
         population_size=size,
         population_seed=SEEDS[environment],
     )
-    app: AsgiApp = load(FACTORY)(values, clock=clock, jwks=jwks)
-    return app
 
 
 def build(

@@ -21,7 +21,7 @@ from synthetic_data import PopulationSpec, generate
 
 DEFAULT_BASE = "default"
 _GROUP = 400
-_LOCK = -3
+LOCK = -3
 Progress = Callable[[int], None]
 
 
@@ -58,7 +58,7 @@ async def open_base(database: Database, *, name: str, title: str) -> Base:
         )
         return Base(name, layer, "loading", 0)
 
-    return await database.write(job, lock=_LOCK)
+    return await database.write(job, lock=LOCK)
 
 
 async def load_base(
@@ -133,7 +133,7 @@ async def _load_group(store: Store, base: Base, group: list[dict[str, Any]], sta
         await batch.flush()
         await tx.run("UPDATE base SET progress=progress+?2 WHERE name=?1", (base.name, len(drafts)))
 
-    await store.database.write(job, lock=_LOCK, weight=12 * len(group))
+    await store.database.write(job, lock=LOCK, weight=12 * len(group))
 
 
 def _as_tenant(base: Base) -> Tenant:
@@ -145,7 +145,7 @@ async def _finish(database: Database, base: Base) -> None:
     async def job(tx: Transaction) -> None:
         await tx.run("UPDATE base SET state='ready' WHERE name=?1", (base.name,))
 
-    await database.write(job, lock=_LOCK)
+    await database.write(job, lock=LOCK)
 
 
 def population(patients: int, seed: int) -> Iterable[bytes]:

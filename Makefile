@@ -22,6 +22,11 @@ help: ## show this help
 	@$(BIN)/python -m portal.web.assets
 	@touch $@
 
+.venv/.clients: tests/contracts/node/package.json tests/contracts/node/package-lock.json | .venv/.python
+	@echo "      other people's OAuth and SMART clients, for the contract tests"
+	@npm ci --prefix tests/contracts/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 setup: .venv/.python .venv/.assets ## install everything into .venv/
 
 build/docs/.built: mkdocs.yml $(shell find docs -type f) portal/cli.py portal/gateway/verdicts.py $(wildcard portal/products/data/*.toml) .venv/.assets
@@ -40,11 +45,11 @@ check: setup ## lint, types and import directions
 	@mypy
 	@lint-imports
 
-test: setup check build/docs/.built ## everything that must be green
+test: setup check .venv/.clients build/docs/.built ## everything that must be green
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not browser"
 	@$(BIN)/python -m pytest -m browser
 
-bench: setup ## measure speed, as ratios to a baseline of the same run
+bench: setup .venv/.clients ## measure speed, as ratios to a baseline of the same run
 	@$(BIN)/python -m tests.benchmarks
 
 validate: setup ## check the synthetic population against its targets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 UNBOUNDED: Final = 1e300
@@ -128,16 +129,42 @@ class IndexEntries:
         return {entry[0] for name in _KINDS for entry in getattr(self, name)}
 
     def settle(self) -> None:
-        """Drop duplicates."""
+        """Drop duplicates, and what malformed elements left behind: stores and queries rely on every entry's types."""
         self.resource = None
         for name in _KINDS:
             entries = getattr(self, name)
+            if not entries:
+                continue
+            try:
+                _check(name, entries)
+            except TypeError:
+                entries = [e for e in entries if _sound(e)]
+                setattr(self, name, entries)
             if len(entries) > 1 and len(set(entries)) < len(entries):
                 setattr(self, name, list(dict.fromkeys(entries)))
-        if len(self.compartments) > 1:
-            self.compartments = list(dict.fromkeys(self.compartments))
 
 
+def _check(name: str, entries: list[Any]) -> None:
+    """Raises `TypeError` when an entry of text holds anything else; joining is the fastest way to find out."""
+    if name in _TEXTUAL:
+        "".join(chain.from_iterable(entries))
+    elif name == "quantities":
+        "".join([text for e in entries for text in (e[3], e[4], e[7])])
+    elif name == "composites" and not all(_sound(e) for e in entries):
+        raise TypeError(name)
+
+
+def _sound(entry: tuple[Any, ...]) -> bool:
+    """Whether every field is of its declared type."""
+    if isinstance(entry, CompositeEntry):
+        return all(_sound(part) for part in entry.parts)
+    if isinstance(entry, QuantityEntry):
+        return isinstance(entry.system, str) and isinstance(entry.unit, str)
+    numeric = isinstance(entry, (DateEntry, NumberEntry, PositionEntry))
+    return numeric or all(isinstance(field, str) for field in entry)
+
+
+_TEXTUAL: Final = frozenset({"strings", "tokens", "texts", "of_types", "references", "uris"})
 _KINDS: Final = (
     "strings", "tokens", "texts", "of_types", "references", "dates", "numbers", "quantities", "uris", "positions", "composites",
 )  # fmt: skip

@@ -21,7 +21,7 @@ __all__ = ["IndexEntries", "index", "indexed_parameters"]
 
 # The resource table has columns of its own for these.
 _STORED_ELSEWHERE: Final = frozenset({"_id", "_lastUpdated"})
-_MALFORMED: Final = (AttributeError, TypeError, ValueError, KeyError, RecursionError)
+_MALFORMED: Final = (AttributeError, TypeError, ValueError, KeyError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ def index(resource_type: str, resource: dict[str, Any], *, own_base: str = "") -
             step(resource, entries)
     except _MALFORMED:
         entries = _salvage(plan, resource, own_base)
-    _add_compartments(resource_type, resource, plan, entries)
     entries.settle()
+    _add_compartments(resource_type, resource, plan, entries)
     return entries
 
 
@@ -75,6 +75,8 @@ def _add_compartments(resource_type: str, resource: dict[str, Any], plan: _Plan,
             entries.compartments.append((target, fid))
     if resource_type in _COMPARTMENTS and isinstance(resource.get("id"), str):
         entries.compartments.append((resource_type, resource["id"]))
+    if len(entries.compartments) > 1:
+        entries.compartments = list(dict.fromkeys(entries.compartments))
 
 
 _COMPARTMENTS: Final = ("Patient", "Practitioner", "Encounter", "RelatedPerson", "Device")

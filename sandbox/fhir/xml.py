@@ -87,9 +87,9 @@ def _attribute(name: str, value: object) -> str:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, (str, Decimal)):
-        return str(value)
-    return orjson.dumps(value).decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return orjson.dumps(value).decode() if isinstance(value, float) else str(value)
 
 
 def _write(name: str, code: str, value: Any, extra: Any, out: list[str]) -> None:

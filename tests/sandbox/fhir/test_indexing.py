@@ -1,5 +1,6 @@
 """Each parameter type finds what the specification says it finds."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -183,8 +184,14 @@ def test_duplicates_are_kept_once() -> None:
         {"identifier": [{"value": 5}]},
         {"birthDate": "yesterday"},
         {"meta": 3},
+        {"identifier": [{"system": 5, "value": "x"}]},
+        {"meta": {"tag": [{"system": {}, "code": "x"}]}},
+        {"managingOrganization": {"reference": "Organization/1", "identifier": {"system": [], "value": "x"}}},
+        {"multipleBirthInteger": 10**400},
     ],
 )
 def test_malformed_elements_hide_nothing_else(broken: dict[str, Any]) -> None:
     entries = index("Patient", {"resourceType": "Patient", "gender": "male", **broken, "active": True})
     assert {"gender", "active"} <= entries.present
+    text = [entries.strings, entries.tokens, entries.texts, entries.of_types, entries.references, entries.uris]
+    assert all(isinstance(field, str) for entry in itertools.chain(*text) for field in entry)

@@ -146,7 +146,7 @@ def from_xml(raw: bytes) -> dict[str, Any]:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise _refused(Text("a document type is not allowed", "تعریف DOCTYPE مجاز نیست"))
     try:
-        root = ElementTree.fromstring(text.encode())  # noqa: S314 (document types are refused above)
+        root = ElementTree.fromstring(text)  # noqa: S314 (document types are refused above)
     except ElementTree.ParseError as error:
         line, column = error.position
         raise _refused(

@@ -85,6 +85,7 @@ def test_no_narrative_breaks_the_document(div: str) -> None:
         f'<Patient xmlns="{FHIR}"><gender value="male"/><gender value="male"/></Patient>',
         f'<Patient xmlns="{FHIR}"><gender wert="male"/></Patient>',
         f'<Patient xmlns="{FHIR}">text</Patient>',
+        f'<?xml version="1.0" encoding="UTFJ8"?><Patient xmlns="{FHIR}"><nothing/></Patient>',
         f'<Patient xmlns="{FHIR}"><gender value="male"/>text</Patient>',
         f'<Patient xmlns="{FHIR}"><contained/></Patient>',
         f'<!DOCTYPE x [<!ENTITY a "b">]><Patient xmlns="{FHIR}"><gender value="&a;"/></Patient>',

@@ -16,6 +16,7 @@ import orjson
 import pytest
 import uvicorn
 
+from sandbox.fhir.validation import errors, validate
 from sandbox.workflows import notifications, personas
 from sandbox.workflows.operations.answering import OPERATIONS
 from tests.factories import exchange
@@ -93,8 +94,18 @@ def test_each_walk_prints_what_its_page_says(served: Served, name: str) -> None:
     headers = {"authorization": f"Bearer {token}"}
     with httpx.Client(base_url=f"http://127.0.0.1:{served.port}/fhir/R4/", headers=headers, timeout=60) as client:
         said = list(WALK.lines(name, WALK.Sandbox(client)))
+        stored = client.get("_history?_count=200").json()["entry"]
     assert said == expected(name, "en")
     assert said == expected(name, "fa")
+    for entry in stored:  # what a Workflow stores, an App can read and write back under strict validation
+        found = errors(validate(entry["resource"])) if "resource" in entry else []
+        assert not found, (entry["fullUrl"], [(e.text.en, e.expression) for e in found])
+
+
+def test_every_persona_is_valid_fhir() -> None:
+    for resource in personas.resources():
+        found = errors(validate(resource))
+        assert not found, (resource["resourceType"], resource["id"], [(e.text.en, e.expression) for e in found])
 
 
 def test_the_pages_show_every_state_step_operation_and_persona() -> None:

@@ -26,6 +26,7 @@ from sandbox.search.criteria import (
     Member,
     Missing,
     Never,
+    Outside,
     Shape,
     SortKey,
     Updated,
@@ -101,7 +102,7 @@ class Compiler:
             if way.compartment is not None:
                 part.insert(0, member(*way.compartment))
             if way.apart:
-                part.append(self._apart(rtype, way.apart))
+                part += self._apart(rtype, way.apart)
             if not part:
                 return []
             parts.append(part)
@@ -110,16 +111,17 @@ class Compiler:
         shapes = tuple(tuple(c.shape for c in part) for part in parts)
         return [Criterion(AnyOf(shapes), tuple(arg for part in parts for c in part for arg in c.args))]
 
-    def _apart(self, rtype: str, kept: tuple[Apart, ...]) -> Criterion:
-        """Outside of everything that consent keeps from the caller."""
-        parts = []
+    def _apart(self, rtype: str, kept: tuple[Apart, ...]) -> list[Criterion]:
+        """Outside of everything that consent keeps from the caller: one criterion for each set of labels."""
+        by_labels: dict[tuple[str, ...], list[str]] = {}
         for one in kept:
-            part = [member("Patient", one.patient)]
-            if one.labels:
-                part += self._asked(rtype, [("_security", ",".join(one.labels))], depth=0)
-            parts.append(part)
-        shapes = tuple(tuple(c.shape for c in part) for part in parts)
-        return Criterion(AnyOf(shapes, negated=True), tuple(arg for part in parts for c in part for arg in c.args))
+            by_labels.setdefault(one.labels, []).append(one.patient)
+        found = []
+        for labels, patients in by_labels.items():
+            inner = self._asked(rtype, [("_security", ",".join(labels))], depth=0) if labels else []
+            shape = Outside(len(patients), tuple(c.shape for c in inner))
+            found.append(Criterion(shape, (*patients, *(arg for c in inner for arg in c.args))))
+        return found
 
     # --- one parameter ------------------------------------------------------------------------------------------------
 

@@ -136,13 +136,25 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """In no Patient's compartment of `owners` many, as far as `inner` holds: collected once, so that a page costs no probe each."""
+
+    owners: int
+    inner: tuple[Shape, ...] = ()
+
+    @property
+    def width(self) -> int:
+        return self.owners + sum(shape.width for shape in self.inner)
+
+
+@dataclass(frozen=True, slots=True)
 class Never:
     """Nothing can match: an unknown code system, or a type the caller may not see."""
 
     width: int = 0
 
 
-Shape = Match | Missing | Ids | Updated | Words | Member | Dated | Listed | AnyOf | Chain | Has | Never
+Shape = Match | Missing | Ids | Updated | Words | Member | Dated | Listed | AnyOf | Chain | Has | Outside | Never
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from sandbox.search.criteria import (
     Member,
     Missing,
     Never,
+    Outside,
     Query,
     Shape,
     SortKey,
@@ -187,6 +188,18 @@ def _any_of(shape: AnyOf, place: _Place, rtype: int, dialect: Dialect) -> str:
     return f"NOT {found}" if shape.negated else found
 
 
+def _outside(shape: Outside, place: _Place, rtype: int, dialect: Dialect) -> str:
+    owners = ",".join(_marks(place.argument, shape.owners))
+    rows = (
+        f"SELECT o.vid FROM idx_compartment o WHERE o.layer={place.layer} AND o.kind=1 AND o.owner IN ({owners}) "
+        f"AND o.rtype={rtype}"
+    )
+    if shape.inner:
+        inner = _all(shape.inner, _Place(place.layer, "o.vid", place.argument + shape.owners), rtype, dialect)
+        rows += f" AND {inner}"
+    return f"{place.vid} NOT IN ({rows})"
+
+
 def _probe(shape: Shape, place: _Place, rtype: int, dialect: Dialect) -> str:
     match shape:
         case Match():
@@ -211,6 +224,8 @@ def _probe(shape: Shape, place: _Place, rtype: int, dialect: Dialect) -> str:
             return _chain(shape, place, dialect)
         case Has():
             return _has(shape, place, dialect)
+        case Outside():
+            return _outside(shape, place, rtype, dialect)
         case Never():
             return "1=0"
 

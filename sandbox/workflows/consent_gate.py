@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sandbox.exchange.services import Services
+from sandbox.fhir import definitions
 from sandbox.kernel.clock import micros, moment_of
 from sandbox.security.access import Access, Apart, Withheld
 from sandbox.storage.encoding import load
@@ -102,11 +103,12 @@ def _boundary(consents: list[Resource], now: int) -> int:
 def _withheld(kept: dict[str, consent.Withheld]) -> Withheld:
     """What is apart, by resource type: worked out once per type."""
     cache: dict[str, tuple[Apart, ...]] = {}
+    members = frozenset(definitions.compartment_types("Patient")) - _EXEMPT
 
     def apart(rtype: str) -> tuple[Apart, ...]:
         found = cache.get(rtype)
         if found is None:
-            found = cache[rtype] = () if rtype in _EXEMPT else tuple(_aparts(kept, rtype))
+            found = cache[rtype] = tuple(_aparts(kept, rtype)) if rtype in members else ()
         return found
 
     return apart

@@ -72,6 +72,7 @@ from portal.users import dependencies as users_dependencies
 from portal.users import pages as users_pages
 from portal.users.authentication import AuthenticationMiddleware
 from portal.web.documentation import Documentation
+from portal.web.heads import with_heads
 from portal.web.health import health_routes
 from portal.web.navigation import Navigation, NavItem
 from portal.web.openapi import COMPONENTS
@@ -211,7 +212,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     asgi: Any = litestar
     bound = ProofOfPossession(gateway.gateway, clock=clock, public_url=settings.public_url)
     return Gozar(
-        oauth_api.token_lane(oauth, front(bound, asgi)),
+        oauth_api.token_lane(oauth, front(bound, with_heads(asgi))),
         litestar,
         engine,
         sessions,

@@ -46,6 +46,8 @@ def no_session_cookie(shell: Shell) -> Cookie:
 
 def _asks_for_page(request: Request[object, object, State]) -> bool:
     """Whether the answer will be a whole page, so that notices shown in it are seen."""
+    if request.scope["state"].get("head"):
+        return False
     if request.method != "GET" or "hx-request" in request.headers or request.scope["path"].startswith("/api/"):
         return False
     accept = request.headers.get("accept", "*/*")

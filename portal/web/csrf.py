@@ -13,8 +13,9 @@ import secrets
 from urllib.parse import urlsplit
 
 from litestar import Request
-from litestar.datastructures import MutableScopeHeaders, State
+from litestar.datastructures import FormMultiDict, MutableScopeHeaders, State
 from litestar.enums import ScopeType
+from litestar.exceptions import ClientException
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from portal.kernel.errors import Forbidden
@@ -55,6 +56,14 @@ def same_origin(request: Request[object, object, State], shell: Shell) -> bool:
     return origin == shell.public_url or urlsplit(origin).netloc == host
 
 
+async def read(request: Request[object, object, State]) -> FormMultiDict:
+    """The form of a request; one that is no text is a 400, not a failure of ours."""
+    try:
+        return await request.form()
+    except UnicodeDecodeError as error:
+        raise ClientException("The form is not UTF-8 text") from error
+
+
 class CsrfMiddleware:
     """Guards the pages; puts `csrf_token` in the request state for forms to carry."""
 
@@ -75,7 +84,7 @@ class CsrfMiddleware:
         session = request.cookies.get(cookie_name(shell, "gozar_session"), "")
         expected = token_for(shell, visitor=visitor, session=session)
         if request.method not in SAFE:
-            given = request.headers.get(HEADER) or str((await request.form()).get(FIELD, ""))
+            given = request.headers.get(HEADER) or str((await read(request)).get(FIELD, ""))
             matches = hmac.compare_digest(given.encode(), expected.encode())
             if not (known and matches and same_origin(request, shell)):
                 raise CrossSite

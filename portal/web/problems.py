@@ -6,14 +6,13 @@ Paths with a protocol of their own (FHIR, OAuth) bring their own shape through `
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 
 import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from portal.kernel.errors import Conflict, DomainError, Forbidden, Invalid, NotFound, Unauthenticated
 from portal.web.headers import request_id
@@ -107,6 +106,11 @@ def from_http(error: HTTPException) -> Problem:
     return Problem(type=code, title=title, title_fa=title_fa, status=error.status_code, detail=detail, errors=errors)
 
 
+def _plain(status: int) -> Problem:
+    code, title, title_fa = PLAIN[status]
+    return Problem(type=code, title=title, title_fa=title_fa, status=status)
+
+
 def to_problem(error: Exception) -> tuple[Problem, dict[str, str]]:
     """Problem and extra headers of any exception; what nobody foresaw is a 500 that tells nothing."""
     if isinstance(error, TooManyRequests):
@@ -118,8 +122,13 @@ def to_problem(error: Exception) -> tuple[Problem, dict[str, str]]:
     if isinstance(error, IntegrityError):
         # Two requests raced for one unique value and this one lost; what it would have said had it come second is a conflict.
         return from_domain(Conflict("Somebody else changed this at the same moment; try again")), {}
-    code, title, title_fa = PLAIN[500]
-    return Problem(type=code, title=title, title_fa=title_fa, status=HTTPStatus.INTERNAL_SERVER_ERROR), {}
+    if isinstance(error, DataError):
+        # Such as a NUL in a text, which PostgreSQL does not store.
+        return _plain(400), {}
+    if isinstance(error, OperationalError):
+        # The database is busy or gone; the transaction is rolled back and may be tried again.
+        return _plain(503), {"Retry-After": "1"}
+    return _plain(500), {}
 
 
 def wants_json(request: AnyRequest) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import pytest
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from portal.kernel.errors import DomainError, Invalid
 from portal.users.service import WrongCredentials
 from portal.web.forms import Form
-from portal.web.problems import status_of
+from portal.web.heads import with_heads
+from portal.web.problems import status_of, to_problem
 from portal.web.static import load_assets
 from tests.factories.portal_app import Portal
 
@@ -115,6 +118,54 @@ def test_every_error_has_its_own_code_and_both_languages() -> None:
         assert kind.title and re.search("[\u0600-\u06ff]", kind.title_fa), kind
 
 
+def test_a_busy_database_is_a_503_that_may_be_tried_again_and_an_unstorable_value_a_400() -> None:
+    busy, headers = to_problem(OperationalError("SELECT 1", {}, Exception("database is locked")))
+    assert (busy.status, headers) == (503, {"Retry-After": "1"})
+    assert to_problem(DataError("INSERT", {}, Exception("invalid byte 0x00")))[0].status == 400
+    assert to_problem(IntegrityError("INSERT", {}, Exception("unique")))[0].status == 409
+    unforeseen = to_problem(RuntimeError("a secret detail"))[0]
+    assert unforeseen.status == 500 and "secret" not in str(unforeseen)
+
+
 def test_statuses_follow_the_kind_of_error() -> None:
     assert status_of(WrongCredentials()) == 401
     assert status_of(Invalid()) == 422
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data; boundary=x", b"garbage"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\xff\xfe\r\n--x--\r\n',
+        ),
+        ("multipart/form-data", b"--x--"),
+        ("text/plain", b"a=b"),
+        ("application/json", b"{"),
+        ("application/x-www-form-urlencoded; charset=nonsense", b"a=b"),
+        ("; ;", b"a=b"),
+    ],
+)
+async def test_no_body_of_any_type_breaks_a_form(portal: Portal, kind: str, body: bytes) -> None:
+    async with portal.browser() as browser:
+        answer = await browser.post("/sign-in", content=body, headers={"content-type": kind})
+    assert answer.status_code in (400, 403), answer.text[:300]
+
+
+@pytest.mark.parametrize(
+    "path", ["/products/%00", "/products/%ff", "/apps/%2e%2e", "/products/" + "x" * 5000, "/%0d%0a"]
+)
+async def test_no_path_breaks_a_page(portal: Portal, path: str) -> None:
+    browser = await portal.signed_in_browser("sara@example.ir")
+    assert (await browser.get(path)).status_code in (400, 404)
+
+
+async def test_head_answers_like_get_without_a_body_and_eats_no_message(portal: Portal) -> None:
+    browser = await portal.signed_in_browser("sara@example.ir")
+    await browser.submit("/profile", on="/profile", name="Sara", language="en")
+    browser._transport = httpx.ASGITransport(app=with_heads(portal.app))
+    head = await browser.head("/en/profile")
+    assert head.status_code == 200 and head.content == b"" and int(head.headers["content-length"]) > 1000
+    assert "Your profile is saved" in (await browser.get("/en/profile")).text

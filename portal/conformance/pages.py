@@ -95,8 +95,7 @@ async def _context(
 ) -> dict[str, Any]:
     results, calls = run.results, run.calls
     if run.status == RunStatus.RUNNING:
-        seen, results = await service.so_far(session, run, now=now)
-        calls = len(seen.calls)
+        calls, results = await service.so_far(session, run, now=now)
     steps = await service.steps(session, run)
     app = await queries.own_app(session, run.app_id, user)
     return {

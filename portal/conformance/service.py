@@ -18,7 +18,6 @@ from portal.apps import queries as apps
 from portal.apps.models import App, AppEnvironment
 from portal.audit.service import record
 from portal.conformance import arming, judging, recording
-from portal.conformance.calls import Recording
 from portal.conformance.hand import Hand, HandFailed
 from portal.conformance.models import ConformanceRun, Evidence, Rehearsal, RunEvent, RunScenario, RunStatus
 from portal.conformance.requirements import of_products, suite_version
@@ -31,6 +30,8 @@ from portal.subscriptions.queries import running
 
 LIFETIME = timedelta(hours=4)
 EVIDENCE_TYPE = "gozar-evidence+jws"
+REMEMBERED = 64
+_judged: dict[tuple[str, int, int], tuple[int, dict[str, Any]]] = {}
 
 
 class NoSandbox(Conflict):
@@ -168,10 +169,21 @@ async def _disarm(session: AsyncSession, run: ConformanceRun) -> None:
         row.left = 0
 
 
-async def so_far(session: AsyncSession, run: ConformanceRun, *, now: datetime) -> tuple[Recording, dict[str, Any]]:
-    """What a running run would be judged as now."""
-    seen, _ = await recording.load(session, run, until=now)
-    return seen, judging.judge_all(of_products(frozenset(run.products)), seen)
+async def so_far(session: AsyncSession, run: ConformanceRun, *, now: datetime) -> tuple[int, dict[str, Any]]:
+    """How many calls a running run has seen, and what it would be judged as now.
+
+    A page that renews itself asks every two seconds: nothing is judged again until another call or event was recorded.
+    """
+    mark = (run.id, *await recording.mark(session, run, until=now))
+    known = _judged.get(mark)
+    if known is not None:
+        return known
+    seen, _ = await recording.load(session, run, until=now, digest=False)
+    made = len(seen.calls), judging.judge_all(of_products(frozenset(run.products)), seen)
+    if len(_judged) >= REMEMBERED:
+        _judged.clear()
+    _judged[mark] = made
+    return made
 
 
 async def judge(

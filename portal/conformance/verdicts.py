@@ -35,7 +35,12 @@ MOST_PROOF = 20
 
 
 def _ids(calls: Iterable[Call]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(call.id for call in calls))[:MOST_PROOF]
+    found: dict[str, None] = {}
+    for call in calls:
+        found[call.id] = None
+        if len(found) == MOST_PROOF:
+            break
+    return tuple(found)
 
 
 def passed(calls: Iterable[Call]) -> Verdict:

@@ -65,6 +65,8 @@ class ReviewRequest(Base):
     __table_args__ = (
         Index("ix_review_requests_queue", "status", "due_at"),
         Index("ix_review_requests_order", "status", "submitted_at"),
+        # Only what waits in the queue has a due date, so this alone orders the whole queue.
+        Index("ix_review_requests_due", "due_at", "id"),
         Index("ix_review_requests_load", "assigned_to", "status"),
         # One open request for an App, also when two colleagues press the button at once.
         Index("uq_review_requests_open", "app_id", unique=True, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),

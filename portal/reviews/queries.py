@@ -95,8 +95,10 @@ async def of_member(session: AsyncSession, user: User) -> list[ReviewRequest]:
 
 
 def _wanted(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
-    statuses = [filters.status] if filters.status else list(QUEUED)
-    wanted: list[ColumnElement[bool]] = [ReviewRequest.status.in_(statuses)]
+    # Only what waits in the queue has a due date.
+    wanted: list[ColumnElement[bool]] = [ReviewRequest.due_at.is_not(None)]
+    if filters.status:
+        wanted.append(ReviewRequest.status == filters.status)
     if filters.assigned == "none":
         wanted.append(ReviewRequest.assigned_to.is_(None))
     elif filters.assigned:
@@ -132,27 +134,24 @@ async def queue(
         due, last = after
         wanted.append(or_(ReviewRequest.due_at > due, and_(ReviewRequest.due_at == due, ReviewRequest.id > last)))
     query = (
-        select(ReviewRequest, App.name.label("app_name"), Company.name.label("company_name"))
+        select(
+            ReviewRequest.id,
+            ReviewRequest.reference,
+            ReviewRequest.kind,
+            ReviewRequest.status,
+            App.name,
+            Company.name,
+            ReviewRequest.assigned_to,
+            ReviewRequest.submitted_at,
+            ReviewRequest.due_at,
+        )
         .join(App, App.id == ReviewRequest.app_id)
         .join(Company, Company.id == ReviewRequest.company_id)
         .where(*wanted)
         .order_by(ReviewRequest.due_at, ReviewRequest.id)
         .limit(PAGE + 1)
     )
-    return [
-        QueueRow(
-            id=request.id,
-            reference=request.reference,
-            kind=request.kind,
-            status=request.status,
-            app_name=app,
-            company_name=company,
-            assigned_to=request.assigned_to,
-            submitted_at=request.submitted_at,
-            due_at=request.due_at,
-        )
-        for request, app, company in await session.execute(query)
-    ]
+    return [QueueRow(*row) for row in await session.execute(query)]
 
 
 async def counts(session: AsyncSession, *, now: datetime) -> dict[str, int]:
@@ -163,10 +162,8 @@ async def counts(session: AsyncSession, *, now: datetime) -> dict[str, int]:
         .group_by(ReviewRequest.status)
     )
     found = {str(status): count for status, count in rows}
-    found["overdue"] = (
-        await session.scalar(select(func.count()).where(ReviewRequest.status.in_(QUEUED), ReviewRequest.due_at < now))
-        or 0
-    )
+    overdue = select(func.count()).select_from(ReviewRequest).where(ReviewRequest.due_at < now)
+    found["overdue"] = await session.scalar(overdue) or 0
     return found
 
 

@@ -24,8 +24,8 @@ from portal.usage.service import Consumption
 
 log = logging.getLogger(__name__)
 
-BODIES_PER_CLIENT = 20
-"""Bodies kept of one client's calls between two flushes; the records themselves are kept of every call."""
+BODIES_PER_CLIENT = 10
+"""Calls of one client whose bodies are kept in a second; the records themselves are kept of every call."""
 WITNESSED_CALLS = 2000
 """Calls of conformance runs noted whole between two flushes."""
 HOUR_US = 3_600_000_000
@@ -61,6 +61,7 @@ class JournalMeter:
         self._metrics = metrics or Metrics()
         self._bodies: dict[str, Bodies] = {}
         self._kept: dict[str, int] = {}
+        self._second = 0
         self._witnessed: dict[str, Witnessed] = {}
         self._flushing = asyncio.Lock()
 
@@ -69,7 +70,8 @@ class JournalMeter:
         access = call.access
         if access is None:
             return  # nobody's call: counted above, but no App's log or bill to write it in
-        entry = entry_of(call, int(self._now().timestamp() * 1_000_000))
+        at_us = int(self._now().timestamp() * 1_000_000)
+        entry = entry_of(call, at_us)
         try:
             self._journal.append(encode(entry))
         except OSError:
@@ -85,6 +87,8 @@ class JournalMeter:
                 call.witness.answered,
                 Bodies(b"".join(seen.request), seen.request_type, b"".join(seen.answer), seen.answer_type),
             )
+        if at_us // 1_000_000 != self._second:
+            self._second, self._kept = at_us // 1_000_000, {}
         if seen is not None and self._kept.get(access.client_id, 0) < BODIES_PER_CLIENT:
             self._kept[access.client_id] = self._kept.get(access.client_id, 0) + 1
             self._bodies[call.id] = Bodies(
@@ -98,7 +102,7 @@ class JournalMeter:
     async def flush(self) -> int:
         """Write what has been counted so far; returns the number of calls written. Raises SQLAlchemyError when it cannot."""
         async with self._flushing:
-            bodies, self._bodies, self._kept = self._bodies, {}, {}
+            bodies, self._bodies = self._bodies, {}
             witnessed, self._witnessed = self._witnessed, {}
             self._journal.cut()
             written = 0

@@ -2,8 +2,9 @@
 
 `gozar serve --workers N` needs exact limits on plain SQLite, where clients' connections fall on workers unevenly; dividing the rate
 by N would refuse calls that the published limit allows. The table is a hash of buckets; a bucket is locked (open file description
-locks, released by the kernel when a process dies) for the few microseconds of a judgement. Each worker counts its calls in flight in a
-column of its own, taken back by whoever takes the column over, so a killed worker leaves nothing behind. Times are CLOCK_MONOTONIC,
+locks, released by the kernel when a process dies) for the few microseconds of a judgement, and not at all while one worker is alone.
+Each worker counts its calls in flight in a column of its own, which needs no lock and is cleared by whoever takes the column over, so a
+killed worker leaves nothing behind. Times are CLOCK_MONOTONIC,
 which all processes of one boot share; a table of an earlier boot is emptied.
 """
 
@@ -21,18 +22,19 @@ from pathlib import Path
 from portal.gateway.gcra import SECOND, Rate
 from portal.gateway.protection import Limits, Reading, refusal
 
-MAGIC = b"GOZARLIMITS3"
+MAGIC = b"GOZARLIMITS4"
 HEADER = 4096
 WORKERS = 64
 WAYS = 8
 BUCKETS = 8192
-_STATE = struct.Struct("=qqI")
+_STATE = struct.Struct("=qq")
+_FLIGHTS = struct.Struct("=64H")
 _COUNT = struct.Struct("=H")
 _FLOCK = struct.Struct("hhqqi4x")
-_STATE_AT, _FLYING_AT = 16, 40
+_STATE_AT, _FLYING_AT = 16, 32
 ROW = _FLYING_AT + 2 * WORKERS
-"""Bytes of a row: name of the key (16), two arrival times and the calls in flight of all workers, then those of each worker."""
-_CLAIMS_AT = 1024
+"""Bytes of a row: name of the key (16), two arrival times, the calls in flight of each worker."""
+_ALIVE_AT, _CLAIMS_AT = 512, 1024
 
 
 class TooManyWorkers(Exception):
@@ -71,26 +73,25 @@ class SharedRateLimiter:
 
     def _claim(self) -> int:
         """A free column; its lock is held as long as this process lives."""
-        table = self._table
+        table, found, alive = self._table, -1, 1
         for column in range(WORKERS):
-            with suppress(BlockingIOError):
-                fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _locks(_CLAIMS_AT + column, 1)[0])
-                for offset in range(HEADER, len(table), ROW):
-                    at = offset + _FLYING_AT + 2 * column
-                    if table[at] or table[at + 1]:
-                        self._take_back(offset, at)
-                return column
+            lock, unlock = _locks(_CLAIMS_AT + column, 1)
+            try:
+                fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, lock)
+            except BlockingIOError:
+                alive += 1
+                continue
+            if found >= 0:
+                fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, unlock)
+                continue
+            found = column
+            for at in range(HEADER + _FLYING_AT + 2 * column, len(table), ROW):
+                if table[at] or table[at + 1]:
+                    _COUNT.pack_into(table, at, 0)
+        if found >= 0:
+            table[_ALIVE_AT] = alive
+            return found
         raise TooManyWorkers(f"at most {WORKERS} workers share one table of limits")
-
-    def _take_back(self, row: int, at: int) -> None:
-        """Free the places in flight that a worker which died held of one key."""
-        lock, unlock = _locks(row - (row - HEADER) % (WAYS * ROW), WAYS * ROW)
-        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, lock)
-        first, second, flying = _STATE.unpack_from(self._table, row + _STATE_AT)
-        (lost,) = _COUNT.unpack_from(self._table, at)
-        _STATE.pack_into(self._table, row + _STATE_AT, first, second, max(0, flying - lost))
-        _COUNT.pack_into(self._table, at, 0)
-        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, unlock)
 
     async def take(self, key: str, limits: Limits, cost: int) -> Reading:
         return self.judge(key, limits, cost)
@@ -98,30 +99,33 @@ class SharedRateLimiter:
     def judge(self, key: str, limits: Limits, cost: int) -> Reading:
         """`take` without waiting; written out like `MemoryRateLimiter.judge`, since it runs on every call."""
         place = self._place(key)
-        burst, sustained = limits.burst, limits.sustained
-        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.lock)
+        alone = self._table[_ALIVE_AT] == 1
+        if not alone:
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.lock)
         try:
-            now = self._ticks()
-            at = self._find(place, now)
-            first, second, flying = _STATE.unpack_from(self._table, at)
-            if first < now:
-                first = now
-            if second < now:
-                second = now
-            quota = burst.quota
-            after_first = first + (cost if cost < quota else quota or cost) * burst.interval
-            quota = sustained.quota
-            after_second = second + (cost if cost < quota else quota or cost) * sustained.interval
-            if (
-                after_first - now > burst.horizon
-                or after_second - now > sustained.horizon
-                or flying >= limits.concurrent
-            ):
-                return refusal(limits, first, second, flying, (after_first, after_second), now)
-            _STATE.pack_into(self._table, at, after_first, after_second, flying + 1)
-            self._fly(at, 1)
+            return self._judge(place, limits, cost)
         finally:
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
+            if not alone:
+                fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
+
+    def _judge(self, place: _Place, limits: Limits, cost: int) -> Reading:
+        burst, sustained = limits.burst, limits.sustained
+        now = self._ticks()
+        at = self._find(place, now)
+        first, second = _STATE.unpack_from(self._table, at)
+        flying = sum(_FLIGHTS.unpack_from(self._table, at - _STATE_AT + _FLYING_AT))
+        if first < now:
+            first = now
+        if second < now:
+            second = now
+        quota = burst.quota
+        after_first = first + (cost if cost < quota else quota or cost) * burst.interval
+        quota = sustained.quota
+        after_second = second + (cost if cost < quota else quota or cost) * sustained.interval
+        if after_first - now > burst.horizon or after_second - now > sustained.horizon or flying >= limits.concurrent:
+            return refusal(limits, first, second, flying, (after_first, after_second), now)
+        _STATE.pack_into(self._table, at, after_first, after_second)
+        self._fly(at, 1)
         return Reading(
             True,
             (burst.horizon - after_first + now) // burst.interval,
@@ -142,7 +146,7 @@ class SharedRateLimiter:
             after = arrival + rate.cost(cost) * rate.interval
             if after - now > rate.horizon:
                 return after - now - rate.horizon or rate.interval, rate.remaining(arrival, now)
-            _STATE.pack_into(self._table, at, after, now, 0)
+            _STATE.pack_into(self._table, at, after, now)
         finally:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
         return 0, rate.remaining(after, now)
@@ -159,20 +163,20 @@ class SharedRateLimiter:
         return arrival - now, rate.remaining(arrival, now)
 
     def release(self, key: str) -> None:
-        self._undo(key, 0, 0)
+        at = self._known(self._place(key))
+        if at:
+            self._fly(at, -1)
 
     def refund(self, key: str, limits: Limits, cost: int) -> None:
-        burst, sustained = limits.burst, limits.sustained
-        self._undo(key, burst.cost(cost) * burst.interval, sustained.cost(cost) * sustained.interval)
-
-    def _undo(self, key: str, first_back: int, second_back: int) -> None:
         place = self._place(key)
         fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.lock)
         try:
             at = self._known(place)
             if at:
-                first, second, flying = _STATE.unpack_from(self._table, at)
-                _STATE.pack_into(self._table, at, first - first_back, second - second_back, flying - 1 if flying else 0)
+                first, second = _STATE.unpack_from(self._table, at)
+                first -= limits.burst.cost(cost) * limits.burst.interval
+                second -= limits.sustained.cost(cost) * limits.sustained.interval
+                _STATE.pack_into(self._table, at, first, second)
                 self._fly(at, -1)
         finally:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
@@ -219,7 +223,8 @@ class SharedRateLimiter:
             return known
         spare, spare_until = place.bucket, -1
         for row in range(place.bucket, place.bucket + WAYS * ROW, ROW):
-            first, second, flying = _STATE.unpack_from(self._table, row + _STATE_AT)
+            first, second = _STATE.unpack_from(self._table, row + _STATE_AT)
+            flying = any(_FLIGHTS.unpack_from(self._table, row + _FLYING_AT))
             until = max(first, second, now) if flying else max(first, second)
             if spare_until < 0 or until < spare_until:
                 spare, spare_until = row, until

@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from portal.apps.secrets import new_secret
 from portal.gateway.calls import Call
 from portal.gateway.journal import Journal
 from portal.gateway.leases import Lease
@@ -169,5 +170,7 @@ async def test_bodies_are_kept_in_the_sandbox_redacted_and_never_in_production(s
 def test_redaction_leaves_ordinary_numbers_alone() -> None:
     assert redact('"code":"female"&n=12345678901') == '"code":"female"&n=12345678901'
     assert redact("Authorization: Bearer abc") == "Authorization: Bearer [redacted]"
+    secret = new_secret("sandbox")
+    assert secret[4:] not in redact(f'{{"x":"{secret}"}}')
     assert redact("value 1234567890") == "value 1234567890"
     assert redact("کد ملی ۰۰۱۲۳۴۵۶۷۹") == "کد ملی [national code]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from operator import attrgetter
 
 from sqlalchemy import delete, insert
@@ -53,6 +54,12 @@ def trim(entry: Entry) -> Entry:
     return entry
 
 
+@lru_cache(maxsize=16)
+def _second(at: int) -> str:
+    """Unix seconds as SQLAlchemy writes instants into SQLite, up to the fraction."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+
+
 _values = attrgetter(*COLUMNS)
 
 
@@ -63,7 +70,7 @@ async def _insert(session: AsyncSession, entries: Sequence[Entry]) -> None:
     for start in range(0, len(entries), CHUNK):
         chunk = [trim(entry) for entry in entries[start : start + CHUNK]]
         if sqlite:
-            rows = [(instant(e.at_us).strftime("%Y-%m-%d %H:%M:%S.%f"), *_values(e)) for e in chunk]
+            rows = [(f"{_second(e.at_us // 1_000_000)}.{e.at_us % 1_000_000:06}", *_values(e)) for e in chunk]
             await connection.exec_driver_sql(_INSERT, rows)
         else:
             named = [{"at": instant(e.at_us), **dict(zip(COLUMNS, _values(e), strict=True))} for e in chunk]

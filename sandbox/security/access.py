@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -37,7 +37,8 @@ class Limit:
     apart: tuple[Apart, ...] = ()
 
 
-Withheld = Callable[[str], tuple[Apart, ...]]
+# The limits of a type, with what consent keeps from the caller set apart.
+Withheld = Callable[[str, tuple[Limit, ...]], tuple[Limit, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,14 @@ class Access:
     patient: str = ""
     grants: Mapping[tuple[str, str], tuple[Limit, ...]] = field(default_factory=dict)
     withheld: Withheld | None = None
-    """What consent keeps from this caller of a type, for all that is not creating; None when nothing is kept."""
+    """Sets apart what consent keeps from this caller, for all that is not creating; None when nothing is kept."""
 
     def limits(self, rtype: str, letter: Letter) -> tuple[Limit, ...]:
         """Ways in which this caller may `letter` resources of `rtype`; empty when there is none."""
         granted = self.grants.get((rtype, letter), ())
         if self.withheld is None or letter == "c":
             return granted
-        apart = self.withheld(rtype)
-        return tuple(replace(limit, apart=apart) for limit in granted) if apart else granted
+        return self.withheld(rtype, granted)
 
     def need(self, rtype: str, letter: Letter) -> tuple[Limit, ...]:
         """As `limits`. Raises `ForbiddenError` when there is no way at all."""

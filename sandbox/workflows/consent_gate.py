@@ -13,7 +13,7 @@ from typing import Any, Final
 from sandbox.exchange.services import Services
 from sandbox.fhir import definitions
 from sandbox.kernel.clock import micros, moment_of
-from sandbox.security.access import Access, Apart, Withheld
+from sandbox.security.access import Access, Apart, Limit, Withheld
 from sandbox.storage.encoding import load
 from sandbox.tenants.service import Tenant
 from sandbox.workflows import consent
@@ -101,17 +101,22 @@ def _boundary(consents: list[Resource], now: int) -> int:
 
 
 def _withheld(kept: dict[str, consent.Withheld]) -> Withheld:
-    """What is apart, by resource type: worked out once per type."""
-    cache: dict[str, tuple[Apart, ...]] = {}
+    """Limits with what is apart, worked out once for each type and set of limits."""
+    cache: dict[tuple[str, tuple[Limit, ...]], tuple[Limit, ...]] = {}
     members = frozenset(definitions.compartment_types("Patient")) - _EXEMPT
 
-    def apart(rtype: str) -> tuple[Apart, ...]:
-        found = cache.get(rtype)
+    def limited(rtype: str, granted: tuple[Limit, ...]) -> tuple[Limit, ...]:
+        if rtype not in members:
+            return granted
+        found = cache.get((rtype, granted))
         if found is None:
-            found = cache[rtype] = tuple(_aparts(kept, rtype)) if rtype in members else ()
+            apart = tuple(_aparts(kept, rtype))
+            found = tuple(replace(limit, apart=apart) for limit in granted) if apart else granted
+            if len(cache) < _MAX_KEPT:
+                cache[(rtype, granted)] = found
         return found
 
-    return apart
+    return limited
 
 
 def _aparts(kept: dict[str, consent.Withheld], rtype: str) -> list[Apart]:

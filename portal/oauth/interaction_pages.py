@@ -74,9 +74,10 @@ def private(template: Template, redirect_uri: str) -> Template:
     return template
 
 
-async def _open(
+async def opened(
     session: AsyncSession, oauth: OAuth, environment: str, handle: str, now: datetime
 ) -> tuple[Interaction, ClientRecord, Launch | None]:
+    """The open interaction behind a handle, its App, and the launch it came from; raises `Ended`."""
     if environment not in ENVIRONMENTS:
         raise NotFound
     interaction = await interactions.current(session, handle=handle, environment=environment, now=now)
@@ -87,7 +88,8 @@ async def _open(
     return interaction, client, launch
 
 
-def _place(environment: str, handle: str) -> str:
+def place_of(environment: str, handle: str) -> str:
+    """Path of an interaction's page."""
     return f"/{environment}/oauth/interaction/{handle}"
 
 
@@ -103,13 +105,13 @@ async def continue_page(
     people: Persons,
 ) -> Template:
     """Whatever the authorization waits for: a sign-in, a patient, a decision."""
-    interaction, client, launch = await _open(session, oauth, environment, handle, now)
+    interaction, client, launch = await opened(session, oauth, environment, handle, now)
     person = await who(request, session, shell, environment, client.tenant, now)
     if person is not None and launch is not None and person.reference != launch.user:
         person = None
     search = request.query_params.get("name", "")[:60]
     context: dict[str, Any] = {
-        "place": _place(environment, handle),
+        "place": place_of(environment, handle),
         "environment": environment,
         "client": client,
         "search": search,
@@ -128,6 +130,8 @@ async def _sign_in(
     context: dict[str, Any], oauth: OAuth, people: People, launch: Launch | None, request: AnyRequest
 ) -> Template:
     environment, tenant = context["environment"], context["client"].tenant
+    if environment in oauth.identity:
+        return page("oauth/identity.html", **context)
     if environment not in oauth.personas:
         raise SignInUnavailable
     kind = "Practitioner" if request.query_params.get("kind") == "practitioner" else "Patient"
@@ -181,15 +185,15 @@ async def sign_in(
     people: Persons,
 ) -> Redirect:
     """Sign in as the persona that was picked."""
-    _, client, launch = await _open(session, oauth, environment, handle, now)
-    if environment not in oauth.personas:
+    _, client, launch = await opened(session, oauth, environment, handle, now)
+    if environment not in oauth.personas or environment in oauth.identity:
         raise SignInUnavailable
     form = await read_form(request)
     person = await people.find(environment, client.tenant, form["person"])
     if person is None or (launch is not None and launch.user != person.reference):
         raise NotFound
     _, token = await interactions.open_sign_in(session, person, environment=environment, tenant=client.tenant, now=now)
-    answer = see(_place(environment, handle))
+    answer = see(place_of(environment, handle))
     answer.cookies.append(sign_in_cookie(shell, environment, token))
     return answer
 
@@ -206,17 +210,17 @@ async def choose_patient(
     people: Persons,
 ) -> Redirect:
     """Take the patient a practitioner picked."""
-    interaction, client, _ = await _open(session, oauth, environment, handle, now)
+    interaction, client, _ = await opened(session, oauth, environment, handle, now)
     person = await who(request, session, shell, environment, client.tenant, now)
     if person is None:
-        return see(_place(environment, handle))
+        return see(place_of(environment, handle))
     form = await read_form(request)
     patient = await people.find(environment, client.tenant, f"Patient/{form['patient']}")
     own = person.reference == f"Patient/{form['patient']}"
     if patient is None or not (own or person.reference.startswith("Practitioner/")):
         raise NotFound
     await interactions.choose_patient(session, interaction, patient.id)
-    return see(_place(environment, handle))
+    return see(place_of(environment, handle))
 
 
 @post("/{environment:str}/oauth/interaction/{handle:str}/decision")
@@ -231,10 +235,10 @@ async def decide(
     people: Persons,
 ) -> Redirect | Template:
     """Take the person's yes or no, and go back to the App with it."""
-    interaction, client, launch = await _open(session, oauth, environment, handle, now)
+    interaction, client, launch = await opened(session, oauth, environment, handle, now)
     person = await who(request, session, shell, environment, client.tenant, now)
     if person is None or (launch is not None and launch.user != person.reference):
-        return see(_place(environment, handle))
+        return see(place_of(environment, handle))
     form = await read_form(request)
     issuer = oauth.tokens.issuer(environment)
     if form["decision"] != "allow" or (launch is not None and launch.fault == "denied"):
@@ -251,7 +255,7 @@ async def decide(
         )
     except Invalid as error:
         context = {
-            "place": _place(environment, handle),
+            "place": place_of(environment, handle),
             "environment": environment,
             "client": client,
             "search": "",
@@ -272,13 +276,13 @@ async def another_person(
     oauth: Server,
 ) -> Redirect:
     """Sign the person out, so that somebody else can sign in."""
-    interaction, client, _ = await _open(session, oauth, environment, handle, now)
+    interaction, client, _ = await opened(session, oauth, environment, handle, now)
     person = await who(request, session, shell, environment, client.tenant, now)
     if person is not None:
         await interactions.sign_out(session, person, now)
     if interaction.launch_id is None:
         interaction.patient = ""
-    answer = see(_place(environment, handle))
+    answer = see(place_of(environment, handle))
     answer.cookies.append(sign_in_cookie(shell, environment, ""))
     return answer
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from litestar import Router
 from litestar.di import Provide
 
-from portal.oauth import interaction_pages, launch_pages, permission_pages
+from portal.oauth import identity_pages, interaction_pages, launch_pages, permission_pages
 from portal.oauth.people import People
 from portal.oauth.service import OAuth
 from portal.web.navigation import NavItem
@@ -22,7 +22,7 @@ def routes(oauth: OAuth, people: People) -> list[Router]:
         Router(
             path="/",
             route_handlers=[
-                *pages(*interaction_pages.HANDLERS, *permission_pages.HANDLERS),
+                *pages(*interaction_pages.HANDLERS, *identity_pages.HANDLERS, *permission_pages.HANDLERS),
                 *pages(*launch_pages.HANDLERS, guards=launch_pages.GUARDS),
             ],
             dependencies={

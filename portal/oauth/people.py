@@ -40,6 +40,10 @@ class People(Protocol):
         """Encounters of a patient, as references with a name to choose by."""
         ...
 
+    async def by_national_code(self, environment: str, tenant: str, national_code: str) -> Person | None:
+        """The Patient with this national code, or None when there is none, or more than one."""
+        ...
+
 
 class NoPeople:
     """The twin for tests and for servers without an exchange: a fixed list."""
@@ -55,6 +59,9 @@ class NoPeople:
 
     async def encounters(self, environment: str, tenant: str, patient: str) -> Sequence[Person]:
         return self._encounters
+
+    async def by_national_code(self, environment: str, tenant: str, national_code: str) -> Person | None:
+        return next((each for each in self._people if each.note == national_code), None)
 
 
 class ExchangePeople:
@@ -83,6 +90,13 @@ class ExchangePeople:
             _encounter(each)
             for each in _resources(await self._get(environment, tenant, "Encounter", query), "Encounter")
         ]
+
+    async def by_national_code(self, environment: str, tenant: str, national_code: str) -> Person | None:
+        if not re.fullmatch(r"[0-9]{10}", national_code):
+            return None
+        bundle = await self._get(environment, tenant, "Patient", {"identifier": national_code, "_count": "2"})
+        found = [_person(resource) for resource in _resources(bundle, "Patient")]
+        return found[0] if len(found) == 1 else None
 
     async def _get(self, environment: str, tenant: str, path: str, query: dict[str, str]) -> dict[str, Any]:
         token = self._tokens.mint(

@@ -52,7 +52,7 @@ async def permissions_page(
     if person is not None:
         listed = await grants.of_citizen(session, environment=environment, tenant=person.tenant, subject=person.subject)
         context["grants"] = [_Shown(each, wording.items(each.grant.scopes)) for each in listed]
-    elif asked and environment in oauth.personas:
+    elif asked and environment in oauth.personas and environment not in oauth.identity:
         client = await oauth.clients.get(asked)
         if client is None or client.environment != environment:
             missing = Invalid("There is no App with this client id", fa="برنامه‌ای با این شناسه نیست", field="app")
@@ -74,7 +74,7 @@ async def sign_in(
     people: Persons,
 ) -> Redirect:
     """Sign in as a persona, outside any authorization."""
-    if environment not in oauth.personas:
+    if environment not in oauth.personas or environment in oauth.identity:
         raise SignInUnavailable
     client = await oauth.clients.get(request.query_params.get("app", ""))
     form = await read_form(request)

@@ -28,6 +28,7 @@ from portal.oauth.authorize import AuthorizationRequests, RedirectedFault
 from portal.oauth.clients import ClientRecord, Clients
 from portal.oauth.errors import OAuthFault, invalid_client, invalid_token
 from portal.oauth.feed import Feed
+from portal.oauth.identity import IdentityProvider
 from portal.oauth.incoming import Incoming
 from portal.oauth.inspection import Inspection
 from portal.oauth.keys import KeyRing
@@ -61,7 +62,8 @@ class OAuth:
     """The authorization server of both Environments.
 
     `feed`, `clients` and `tokens` are also what the gateway admits calls with. `keys_dir` holds the pepper of App secrets and the
-    key that opens the signing keys. In the Environments of `personas` one signs in by picking a synthetic person.
+    key that opens the signing keys. In the Environments of `personas` one signs in by picking a synthetic person,
+    in those of `identity` at that provider.
     """
 
     def __init__(
@@ -74,10 +76,12 @@ class OAuth:
         clock: Clock,
         fetch_keys: FetchKeys | None = None,
         personas: Collection[str] = ("sandbox",),
+        identity: Mapping[str, IdentityProvider] | None = None,
         tidy_every: float = 5.0,
     ) -> None:
         self.public_url, self.clock, self.maker, self._tidy_every = public_url, clock, maker, tidy_every
         self.personas = frozenset(personas)
+        self.identity = dict(identity or {})
         self.vault_key = read_or_create(keys_dir / "signing")
         self.pepper = read_or_create(keys_dir / "pepper")
         self.feed = Feed(engine, maker)

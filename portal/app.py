@@ -48,6 +48,7 @@ from portal.kernel.signing import PortalSigner
 from portal.kernel.smtp import SmtpMailer, parse
 from portal.oauth import api as oauth_api
 from portal.oauth import pages as oauth_pages
+from portal.oauth.identity import IdentityProvider, OpenIdProvider
 from portal.oauth.people import ExchangePeople
 from portal.oauth.service import OAuth
 from portal.products import api as products_api
@@ -104,12 +105,26 @@ def choose_mailer(settings: Settings) -> Mailer:
     return SmtpMailer(parse(settings.smtp_url)) if settings.smtp_url else ConsoleMailer()
 
 
+def identity_provider(settings: Settings, http: httpx.AsyncClient) -> IdentityProvider | None:
+    """Where citizens sign in in production, if the settings name a provider."""
+    if not settings.identity_issuer:
+        return None
+    return OpenIdProvider(
+        issuer=settings.identity_issuer,
+        client_id=settings.identity_client_id,
+        client_secret=settings.identity_client_secret,
+        http=http,
+    )
+
+
 def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer | None = None) -> Gozar:
     """Compose an installation; nothing is opened or started before its lifespan begins."""
     clock = clock or SystemClock()
     engine = create_engine(settings.portal_database_url)
     sessions = session_maker(engine)
     keyring = load_keyring(settings.data_dir / "keys")
+    outside = httpx.AsyncClient(follow_redirects=False)
+    citizens = identity_provider(settings, outside)
     oauth = OAuth(
         public_url=settings.public_url,
         keys_dir=settings.data_dir / "keys",
@@ -117,6 +132,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         maker=sessions,
         clock=clock,
         personas=("sandbox", "production") if settings.demo else ("sandbox",),
+        identity={"production": citizens} if citizens else {},
     )
     found = exchanges.build(settings, clock, oauth.jwks, oauth.tokens.mint_admin)
     gateway = Runtime(
@@ -151,6 +167,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     async def backbone() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(engine.dispose)
+            stack.push_async_callback(outside.aclose)
             await upgrade(engine)
             async with transaction(sessions) as session:
                 await catalogue.sync(session)

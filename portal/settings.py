@@ -35,6 +35,9 @@ class Settings:
     stripe_api_key: str = ""
     stripe_webhook_secret: str = ""
     smtp_url: str = ""
+    identity_issuer: str = ""
+    identity_client_id: str = ""
+    identity_client_secret: str = ""
     trusted_proxies: tuple[str, ...] = ()
     docs_dir: Path = Path("build/docs")
     demo: bool = True
@@ -84,6 +87,9 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         stripe_api_base=env.get("GOZAR_STRIPE_API_BASE", ""),
         stripe_api_key=env.get("GOZAR_STRIPE_API_KEY", ""),
         stripe_webhook_secret=env.get("GOZAR_STRIPE_WEBHOOK_SECRET", ""),
+        identity_issuer=env.get("GOZAR_IDENTITY_ISSUER", "").rstrip("/"),
+        identity_client_id=env.get("GOZAR_IDENTITY_CLIENT_ID", ""),
+        identity_client_secret=env.get("GOZAR_IDENTITY_CLIENT_SECRET", ""),
         smtp_url=env.get("GOZAR_SMTP_URL", ""),
         trusted_proxies=tuple(
             block.strip() for block in env.get("GOZAR_TRUSTED_PROXIES", "").split(",") if block.strip()

@@ -32,8 +32,8 @@ navigation: Sequence[NavItem] = [
     NavItem(
         "main", "/dashboard", "داشبورد", "Dashboard", position=5, roles=frozenset({"developer", "reviewer", "admin"})
     ),
-    NavItem("main", "/docs/{lang}/", "مستندات", "Documentation", position=20, external=True),
-    NavItem("footer", "/docs/{lang}/", "مستندات", "Documentation", position=10, external=True),
+    NavItem("main", "{docs}", "مستندات", "Documentation", position=20, external=True),
+    NavItem("footer", "{docs}", "مستندات", "Documentation", position=10, external=True),
     NavItem("footer", "/products", "محصولات", "Products", position=20),
     NavItem("footer", "/api/v1/openapi.json", "OpenAPI", "OpenAPI", position=30, external=True),
 ]

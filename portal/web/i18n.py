@@ -38,6 +38,11 @@ def url(path: str) -> str:
     return path if language.get() == "fa" else ("/en" if path == "/" else f"/en{path}")
 
 
+def docs() -> str:
+    """The documentation in the language of this request."""
+    return "/docs/" if language.get() == "fa" else "/docs/en/"
+
+
 def digits(value: object) -> str:
     """`value` with Persian digits on a Persian page; for counts in prose, never for ids or codes."""
     return str(value).translate(TO_PERSIAN) if language.get() == "fa" else str(value)

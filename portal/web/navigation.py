@@ -13,7 +13,7 @@ Slot = Literal["main", "account", "company", "app", "reviewer", "footer"]
 class NavItem:
     """One entry. `path` may hold `{id}`, filled with the Company's or App's id; `roles` empty means everyone.
 
-    An `external` path is not under /en in English; it may hold `{lang}`.
+    An `external` path is not under /en in English; `{docs}` stands for the documentation in the reader's language.
     """
 
     slot: Slot

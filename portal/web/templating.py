@@ -54,6 +54,7 @@ def environment(assets: Assets, navigation: Navigation) -> Environment:
         "t": i18n.t,
         "lang": i18n.lang,
         "url": i18n.url,
+        "docs": i18n.docs,
         "visit": current,
         "assets": assets,
         "navigation": navigation,

@@ -106,3 +106,26 @@ def test_copy_buttons_copy(fresh: Callable[..., BrowserContext], developer: Sign
     shown = page.locator("#sandbox-client").inner_text()
     page.locator('[data-copy="sandbox-client"]').click()
     assert page.evaluate("navigator.clipboard.readText()") == shown
+
+
+def test_no_link_of_the_main_pages_is_dead(signed_in: Watched, developer: SignedIn) -> None:
+    page, seen, dead = signed_in.page, set[str](), []
+    for start in (
+        "/",
+        "/en",
+        "/dashboard",
+        "/en/dashboard",
+        f"/apps/{developer.app}",
+        f"/companies/{developer.company}",
+    ):
+        signed_in.visit(start)
+        links = page.eval_on_selector_all(
+            "a[href^='/']", "found => found.map(a => a.getAttribute('href').split('#')[0])"
+        )
+        for link in set(links) - seen:
+            seen.add(link)
+            answer = page.request.get(signed_in.base + link)
+            # The documentation is built apart; without it its pages say so.
+            if answer.status >= 400 and not link.startswith("/docs/"):
+                dead.append((start, link, answer.status))
+    assert len(seen) > 25 and dead == []

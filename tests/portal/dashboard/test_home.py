@@ -25,6 +25,7 @@ async def test_the_front_page_is_for_everybody(portal: Portal) -> None:
         for path, direction in (("/", "rtl"), ("/en", "ltr")):
             page = await visitor.get(path)
             assert page.status_code == 200 and f'dir="{direction}"' in page.text and "/products/pharmacy" in page.text
+            assert f'href="{"/docs/" if direction == "rtl" else "/docs/en/"}"' in page.text
 
 
 async def test_the_home_begins_with_registering_a_company(portal: Portal) -> None:

@@ -167,6 +167,12 @@ class Compiler:
 
     def _plain(self, rtype: str, parameter: SearchParameter, modifier: str, value: str) -> Criterion:
         kind = parameter.type
+        if kind not in TABLES:
+            raise NotSupportedError(
+                Text(
+                    f"{parameter.code} cannot be searched here.", f"پارامتر {parameter.code} در اینجا پشتیبانی نمی‌شود."
+                )
+            )
         if (
             modifier
             and modifier not in _MODIFIERS.get(kind, ())

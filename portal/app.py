@@ -33,6 +33,7 @@ from portal.dashboard import pages as dashboard_pages
 from portal.dashboard import status
 from portal.exchanges import Exchange
 from portal.gateway.api import front
+from portal.gateway import rules_api as gateway_rules_api
 from portal.gateway.http_upstream import HttpUpstream
 from portal.gateway.proofs import ProofOfPossession
 from portal.gateway.runtime import FLUSH_SECONDS, Runtime
@@ -135,6 +136,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         identity={"production": citizens} if citizens else {},
     )
     found = exchanges.build(settings, clock, oauth.jwks, oauth.tokens.mint_admin)
+    carrier = mailer or choose_mailer(settings)
     gateway = Runtime(
         maker=sessions,
         tokens=oauth.tokens,
@@ -144,11 +146,12 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         data_dir=settings.data_dir,
         trusted_proxies=settings.trusted_proxies,
         redis_url=settings.redis_url,
+        mailer=carrier,
     )
     shell = Shell(
         sessions=sessions,
         clock=clock,
-        mailer=mailer or choose_mailer(settings),
+        mailer=carrier,
         keyring=keyring,
         pepper=oauth.pepper,
         public_url=settings.public_url,
@@ -297,6 +300,7 @@ def rooms() -> Sequence[Any]:
         *usage_api.routes,
         *usage_pages.routes,
         *traffic_api.routes,
+        *gateway_rules_api.routes,
         *traffic_pages.routes,
         *dashboard_pages.routes,
         *conformance_api.routes,

@@ -31,10 +31,12 @@ from portal.gateway.shared_memory import SharedRateLimiter, boot_id
 from portal.gateway.tokens import TokenVerifier
 from portal.gateway.upstream import Upstream
 from portal.kernel.clock import Clock
+from portal.kernel.mail import Mailer
 from portal.kernel.database import SessionMaker, transaction
 from portal.oauth import watch
 from portal.oauth.feed import Event, Feed
 from portal.traffic import service as traffic
+from portal.usage import notices
 from portal.usage import service as usage
 from portal.usage.quota import DatabaseQuotaStore, QuotaStore
 
@@ -48,6 +50,7 @@ log = logging.getLogger(__name__)
 FLUSH_SECONDS = 0.2
 IDLE_SECONDS = 0.5
 RETENTION_SECONDS = 3600.0
+NOTICE_SECONDS = 30.0
 
 
 class Runtime:
@@ -68,6 +71,7 @@ class Runtime:
         trusted_proxies: tuple[str, ...] = (),
         redis_url: str = "",
         redis_budget: float = BUDGET,
+        mailer: Mailer | None = None,
         limiter: RateLimiter | None = None,
         arrivals: Arrivals | None = None,
         quota: QuotaStore | None = None,
@@ -76,6 +80,7 @@ class Runtime:
         self._maker = maker
         self._feed = feed
         self._clock = clock
+        self._mailer = mailer
         self._exchanges = exchanges
         self._tasks: list[asyncio.Task[None]] = []
         shared = SharedRateLimiter(data_dir / "limits", ticks, boot=boot_id())
@@ -116,6 +121,7 @@ class Runtime:
         self._tasks = [
             asyncio.create_task(self.meter.run(FLUSH_SECONDS), name="gateway metering"),
             asyncio.create_task(self._every(IDLE_SECONDS, self.leases.return_idle), name="gateway quota"),
+            asyncio.create_task(self._every(NOTICE_SECONDS, self.notify), name="quota notices"),
             asyncio.create_task(self._every(RETENTION_SECONDS, self.forget), name="gateway retention"),
         ]
 
@@ -146,6 +152,19 @@ class Runtime:
             patience = Patience(answer=answer, pause=pause)
             self._partners[key] = HttpUpstream(terms.upstream, ticks=self._ticks, patience=patience)
         return self._partners[key]
+
+    async def notify(self) -> None:
+        """Mail those whose Quotas have passed 80 or 100 per cent."""
+        if self._mailer is None:
+            return
+        async with transaction(self._maker) as session:
+            messages = await notices.due(session, now=self._clock.now())
+        for message in messages:
+            try:
+                await self._mailer.send(message)
+            except Exception:
+                # Told once at most: a mail server that is away must not make a mail every half minute.
+                log.exception("a notice of a Quota could not be mailed")
 
     async def forget(self) -> None:
         """Delete what has been kept long enough."""

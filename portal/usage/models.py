@@ -70,3 +70,14 @@ class UsageHour(Base):
     bytes_in: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_out: Mapped[int] = mapped_column(BigInteger, default=0)
     duration_us: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class QuotaNotice(Base):
+    """That a Company was told: `level` per cent of a Quota were used in a window. The key keeps it from being told twice."""
+
+    __tablename__ = "quota_notices"
+
+    subscription_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    window: Mapped[str] = mapped_column(String(10), primary_key=True)
+    level: Mapped[int] = mapped_column(Integer, primary_key=True)
+    told_at: Mapped[datetime]

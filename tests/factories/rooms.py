@@ -16,6 +16,7 @@ from portal.apps.tenants import NoTenants
 from portal.companies import api as companies_api
 from portal.companies import pages as companies_pages
 from portal.dashboard import pages as dashboard_pages
+from portal.gateway import rules_api as gateway_rules_api
 from portal.products import api as products_api
 from portal.products import catalogue
 from portal.products import pages as products_pages
@@ -46,7 +47,7 @@ async def rooms(migrated: Path, folder: Path) -> AsyncIterator[Portal]:
     """A Portal with all rooms; its Tenants twin lies in `extras["tenants"]`."""
     tenants = NoTenants()
     routes: list[Any] = [route for api, pages in ROOMS for route in (*api.routes, *pages.routes)]
-    routes += dashboard_pages.routes
+    routes += [*dashboard_pages.routes, *gateway_rules_api.routes]
     menus = [*dashboard_pages.navigation, *(item for _, pages in ROOMS for item in pages.navigation)]
     made = portal_app(migrated, folder, routes, dependencies=tenants_dependency(tenants), navigation=menus)
     async with made as portal:

@@ -32,8 +32,8 @@ from portal.conformance.tasks import tasks as conformance_tasks
 from portal.dashboard import pages as dashboard_pages
 from portal.dashboard import status
 from portal.exchanges import Exchange
-from portal.gateway.api import front
 from portal.gateway import rules_api as gateway_rules_api
+from portal.gateway.api import front
 from portal.gateway.http_upstream import HttpUpstream
 from portal.gateway.proofs import ProofOfPossession
 from portal.gateway.runtime import FLUSH_SECONDS, Runtime

@@ -66,9 +66,7 @@ def checked(asked: Callers) -> Callers:
 
 
 @get(PLACE, responses=problems(401, 404))
-async def read_callers(
-    app_id: FromPath[str], environment: FromPath[str], user: CurrentUser, session: Db
-) -> Callers:
+async def read_callers(app_id: FromPath[str], environment: FromPath[str], user: CurrentUser, session: Db) -> Callers:
     """Where calls of the App may come from in an Environment."""
     _, place = await place_for(
         session, user_id=user.id, app_id=app_id, environment=environment, at_least=MemberRole.VIEWER
@@ -120,9 +118,7 @@ async def _shadow(session: AsyncSession, plan_id: str) -> ShadowLimit | None:
 
 
 @put("/plans/{plan_id:str}/trial", responses=problems(401, 403, 404, 415, 422))
-async def set_trial(
-    plan_id: FromPath[str], data: JSONBody[Trial], user: CurrentUser, session: Db, now: Now
-) -> Trial:
+async def set_trial(plan_id: FromPath[str], data: JSONBody[Trial], user: CurrentUser, session: Db, now: Now) -> Trial:
     """Try a RateLimit on a Plan (administrators)."""
     must_administer(user)
     row = await _shadow(session, plan_id)

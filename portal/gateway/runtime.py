@@ -31,8 +31,8 @@ from portal.gateway.shared_memory import SharedRateLimiter, boot_id
 from portal.gateway.tokens import TokenVerifier
 from portal.gateway.upstream import Upstream
 from portal.kernel.clock import Clock
-from portal.kernel.mail import Mailer
 from portal.kernel.database import SessionMaker, transaction
+from portal.kernel.mail import Mailer
 from portal.oauth import watch
 from portal.oauth.feed import Event, Feed
 from portal.traffic import service as traffic

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.apps.models import App, AppEnvironment
-from portal.companies.models import Membership, MemberRole
+from portal.companies.models import MemberRole, Membership
 from portal.kernel.mail import Message
 from portal.products.models import Plan, Product, QuotaPeriod
 from portal.subscriptions.models import Subscription
@@ -98,9 +98,7 @@ def _message(user: User, row: Any, level: int) -> Message:
             f"{row.name_en}; {happens}. Its Usage page shows where it stands.\n"
         )
         return Message(user.email, f"{row.app}: {level}% of the quota is used", text)
-    happens = (
-        "از این پس تا دورهٔ بعد فراخوانی‌ها پاسخ ۴۲۹ می‌گیرند" if level == 100 else "برای ادامهٔ دوره چاره‌ای بیندیشید"
-    )
+    happens = "از این پس تا دورهٔ بعد فراخوانی‌ها پاسخ ۴۲۹ می‌گیرند" if level == 100 else "برای ادامهٔ دوره چاره‌ای بیندیشید"
     environment = "محیط عملیاتی" if row.environment == "production" else "محیط آزمایشی"
     text = (
         f"سلام\n\nبرنامهٔ «{row.app}» در {environment} {level} درصد از سهمیهٔ {row.quota:,} فراخوانی «{row.name_fa}» را مصرف کرده است؛ "

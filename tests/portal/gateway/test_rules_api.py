@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import select, update
 
 from portal.audit.models import AuditEntry
-
 from portal.gateway.models import ShadowLimit
 from portal.gateway.queries import reader
 from portal.users.models import Role, User
@@ -56,7 +55,9 @@ async def test_an_owner_sets_where_calls_come_from_and_the_gateway_reads_it(port
         ({"networks": ["10.0.0.0/8"] * 51}, "networks"),
     ],
 )
-async def test_rules_that_cannot_be_meant_are_refused_by_field(portal: Portal, body: dict[str, Any], field: str) -> None:
+async def test_rules_that_cannot_be_meant_are_refused_by_field(
+    portal: Portal, body: dict[str, Any], field: str
+) -> None:
     client = await portal.signed_in_script("owner@example.ir")
     app = await app_of(client)
     await sandbox_of(client, app["id"])

@@ -24,7 +24,7 @@ help: ## show this help
 
 .venv/.clients: tests/contracts/node/package.json tests/contracts/node/package-lock.json | .venv/.python
 	@echo "      other people's OAuth and SMART clients, for the contract tests"
-	@npm ci --prefix tests/contracts/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	@npm ci --prefix tests/contracts/node --legacy-peer-deps --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 setup: .venv/.python .venv/.assets ## install everything into .venv/

@@ -19,6 +19,8 @@ from .output.progress import bar, silent
 from .output.verify import report_lines, verify
 from .output.writers import WRITERS
 from .population import DEFAULT_AS_OF, DEFAULT_HISTORY, DEFAULT_SIZE, IMPERFECTIONS, Cohort, PopulationSpec
+from .validation.report import judge, missed, render
+from .validation.survey import survey
 
 UNSOUND = 1
 INTERRUPTED = 130
@@ -49,7 +51,7 @@ def _output_options(parser: argparse.ArgumentParser) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m synthetic_data",
-        description="Write a synthetic population of Iran as FHIR R4. Other commands: verify, evolve, extend, explore, stories.",
+        description="Write a synthetic population of Iran as FHIR R4. Other commands: verify, evolve, extend, explore, report, stories.",
     )
     add = parser.add_argument
     add("--patients", type=int, default=DEFAULT_SIZE, metavar="N", help=f"how many people (default {DEFAULT_SIZE})")
@@ -202,6 +204,31 @@ def _explore(argv: Sequence[str]) -> int:
     return 0
 
 
+def _report(argv: Sequence[str]) -> int:
+    parser = _Parser(
+        prog="python -m synthetic_data report", description="Compare a population with its targets; write a page."
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--patients", type=int, default=8000, metavar="N", help="how many people to look at (default 8000)"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="S")
+    options = parser.parse_args(argv)
+    found = survey(PopulationSpec(size=options.patients, seed=options.seed))
+    outcomes = judge(found)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out / "index.html", render(found, outcomes).encode())
+    except OSError as error:
+        raise explain(error, options.out) from error
+    for target, observed, _, met in outcomes:
+        verdict = "held out" if target.held_out else "ok" if met else "MISSED"
+        print(f"{verdict:9} {target.name}: {observed:.2f} (target {target.expected:.2f})")
+    failed = len(missed(outcomes))
+    print(f"{len(outcomes)} targets, {failed} missed; {len(found.broken)} broken rules; {options.out / 'index.html'}")
+    return UNSOUND if failed or found.broken else 0
+
+
 def _stories(argv: Sequence[str]) -> int:
     _Parser(prog="python -m synthetic_data stories", description="List the clinical stories.").parse_args(argv)
     for story in stories().values():
@@ -225,7 +252,14 @@ def _verify(argv: Sequence[str]) -> int:
     return UNSOUND
 
 
-COMMANDS = {"verify": _verify, "evolve": _evolve, "extend": _extend, "explore": _explore, "stories": _stories}
+COMMANDS = {
+    "verify": _verify,
+    "evolve": _evolve,
+    "extend": _extend,
+    "explore": _explore,
+    "report": _report,
+    "stories": _stories,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -129,12 +129,18 @@ def _deaths() -> tuple[Floats, Floats, float]:
 def _hazards(female: bool) -> list[float]:
     table = load("demography")["mortality_mx"]["female" if female else "male"]
     starts, rates = [int(age) for age in table], list(table.values())
-    return [float(rates[bisect_right(starts, age) - 1]) for age in range(121)]
+    calm = _death_rate() / _deaths()[2]
+    return [float(rates[bisect_right(starts, age) - 1]) * calm for age in range(121)]
 
 
 def mortality(female: bool, age: int) -> float:
     """Deaths per person-year at a completed age."""
     return _hazards(female)[min(age, 120)]
+
+
+def _death_rate() -> float:
+    """Deaths per person-year: the crude rate of 2023; the age-specific rates of 2020-2025 hold the COVID-19 years."""
+    return float(load("demography")["crude_death_rate_2023_per_1000"]) / 1000
 
 
 def _age_at_death(uniform: float) -> tuple[bool, int]:
@@ -152,7 +158,7 @@ class Planner:
         self.seed, self.as_of, self.until = seed, as_of, until
         self.history_days = int(history_years * YEAR)
         people = 2 / (1 - float(single_years()[0][:ADULT].sum() + single_years()[1][:ADULT].sum()))
-        self.death_share = min(0.95, _deaths()[2] * history_years * people)
+        self.death_share = min(0.95, _death_rate() * history_years * people)
 
     def plan(self, first: int, count: int = CHUNK) -> list[Household]:
         """Households first..first+count."""

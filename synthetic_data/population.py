@@ -11,7 +11,7 @@ from .world.payers import payer_by_code
 from .world.places import find_province
 
 DEFAULT_SIZE = 200
-DEFAULT_HISTORY = 4
+DEFAULT_HISTORY = 3
 MAX_SIZE = 5_000_000
 # The default day the population is seen on. A constant: the same command gives the same bytes on any day.
 DEFAULT_AS_OF = date(2026, 9, 23)

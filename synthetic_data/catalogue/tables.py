@@ -126,6 +126,14 @@ def drugs() -> dict[str, Drug]:
 
 
 @cache
+def companions() -> tuple[tuple[Drug, float], ...]:
+    """What else goes on an adult's prescription, and how often."""
+    return tuple(
+        (drugs()[row["drug"]], float(row["share"])) for row in read_toml(__package__, "habits.toml")["companion"]
+    )
+
+
+@cache
 def tests() -> dict[str, Test]:
     """Laboratory tests by key."""
     return _records(Test, "tests.toml", read_toml(__package__, "tests.toml")["tests"])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 
 from ..calendars import CLOCK, ISO, OPEN_DAY, YEAR
-from ..catalogue.tables import Drug, Service, drugs, panels, tests
+from ..catalogue.tables import Drug, Service, companions, drugs, panels, tests
 from ..fhir import concepts
 from ..fhir import observations as o
 from ..fhir.billing import line, write_claim
@@ -51,6 +51,7 @@ _VISIT_LINES = {
     for code, setting in SETTINGS.items()
 }
 _SAMPLERS = samplers()
+_COMPANIED = frozenset(("clinic", "hospital_clinic", "emergency"))
 _BOOKED = frozenset(("clinic", "hospital_clinic", "teleconsultation"))
 _ALWAYS_OPEN = frozenset(("emergency", "admission"))
 _BOUND = {v.name: (v.index, v.treat_to, v.low, v.high) for v in variables().values()}
@@ -105,6 +106,8 @@ def close_visit(life: Life) -> None:
     visit = life.visit
     if visit is None:
         return
+    if visit.drugs and visit.setting.code in _COMPANIED and not vitals.is_child(life, visit.day):
+        _add_companions(visit)
     life.visit = None
     low, high = visit.setting.minutes
     died = life.death == visit.end and visit.setting.code in _ALWAYS_OPEN
@@ -120,6 +123,25 @@ def close_visit(life: Life) -> None:
     period = life.coverage_on(visit.day)
     if period is not None:
         write_claim(life, visit, period)
+
+
+def _add_companions(visit: Visit) -> None:
+    """The habits of prescribing: a stomach drug, a vitamin, an injection beside what the diagnosis asks for."""
+    run = visit.run
+    life, u = run.life, run.u
+    for drug, share in companions():
+        if u() < share and group_of(drug) not in life.groups and drug.allergy not in life.allergies:
+            avoid = _avoid(drug.key)
+            if avoid is None or not avoid(run, visit.day):
+                prescribe(run, visit.day, drug, min(drug.days, 10))
+
+
+@cache
+def _avoid(key: str) -> Callable[[Run, int], bool] | None:
+    from ..conditions.expressions import compile_guard
+
+    rule = drugs()[key].avoid
+    return compile_guard(rule, f"drugs.toml: {key}") if rule else None
 
 
 def diagnose(run: Run, day: int, code: str, lasts: int = 0) -> None:

@@ -27,9 +27,9 @@ class Life:
     """
 
     __slots__ = (
-        "admitted", "agenda", "allergies", "birth", "coverages", "death", "drift", "engine", "family", "female", "flags", "groups", "home",
-        "insured", "key", "known", "open_conditions", "out", "patient", "phase", "pid", "pushed", "runs", "size_z", "state", "subject",
-        "until", "visit", "who", "window",
+        "admitted", "agenda", "allergies", "begun", "birth", "coverages", "death", "drift", "engine", "family", "female", "flags",
+        "groups", "home", "insured", "key", "known", "open_conditions", "out", "patient", "phase", "pid", "pushed", "runs", "size_z",
+        "state", "subject", "until", "visit", "who", "window",
     )  # fmt: skip
 
     def __init__(self, who: Identity, family: Family, key: int, engine: "Engine") -> None:
@@ -54,6 +54,7 @@ class Life:
         self.allergies: dict[str, str] = {}
         self.groups: dict[str, str] = {}  # therapeutic group -> the long-term drug taken of it
         self.runs: dict[str, Run] = {}
+        self.begun: frozenset[str] = frozenset()  # at the end: the stories that have begun
         self.open_conditions: list[Problem] = []
         self.coverages: list[Period] = []
         self.insured = False  # on the day being lived

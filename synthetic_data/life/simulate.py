@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calendars import JALALI, MONTH, YEAR, day_of
+from ..calendars import JALALI, MONTH, OPEN_DAY, YEAR, day_of
 from ..cohorts import prevalence, required
 from ..conditions.program import Death, Onset, Story, schedule
 from ..conditions.registry import select
@@ -61,10 +61,15 @@ class Engine:
 
     def live(self, people: list[tuple[Identity, Family]]) -> Iterator[tuple[Identity, list[Resource]]]:
         """The resources of each person, in order; the family is what they may be related to."""
+        for life, resources in self.lives(people):
+            yield life.who, resources
+
+    def lives(self, people: list[tuple[Identity, Family]]) -> Iterator[tuple[Life, list[Resource]]]:
+        """Like `live`, with the life itself: its latent state is that of the last day."""
         lives = self.prepare(people)[::-1]
         while lives:
             life = lives.pop()
-            yield life.who, self._run(life)
+            yield life, self._run(life)
 
     def begin(self, life: Life, name: str, day: int) -> None:
         """Begin a triggered story; see `Life.begin`."""
@@ -116,7 +121,7 @@ class Engine:
         for story, weight in zip(self.fatal, weights, strict=True):
             place -= weight
             if place < 0 and story.death is not None:
-                run = life.runs.get(story.id) or Run(life, story, draws([], life.key, self._streams[story.id]))
+                run = Run(life, story, draws([], life.key, self._streams[story.id]))
                 day = max(life.birth, life.window, life.death - story.death.lead)
                 life.flags.add("dying")
                 life.push(day, run, _ending(run, story.states[story.death.state].enter))
@@ -138,8 +143,10 @@ class Engine:
             life = group.lives[index]
             runs[index] = Run(life, story, draws(block, life.key, stream))
         enter = _entrance(story)
-        for index, day in found:
+        opens = story.states[0].opens
+        for index, onset_day in found:
             life = group.lives[index]
+            day = OPEN_DAY[onset_day] if opens and onset_day >= self.window else onset_day
             if life.birth <= day <= life.death and day < self.until:
                 life.push(day, runs[index], enter)
 
@@ -228,7 +235,7 @@ class Engine:
                 if life.visit is not None and day > life.visit.end:
                     close_visit(life)
                 if life.admitted >= day and life.visit is not None and day < life.death:
-                    life.push(life.admitted + 1 + day % 7, run, enter)
+                    life.push(OPEN_DAY[life.admitted + 1 + day % 7], run, enter)
                     continue
                 today = day
             enter(run, day)
@@ -237,6 +244,7 @@ class Engine:
         death = life.death if life.death < self.until else 0
         relatives = related_people(life.who, life.family)
         agenda.clear()
+        life.begun = frozenset(life.runs)
         life.runs.clear()  # lives and runs refer to each other: undone by hand, so that no garbage collector is needed
         return [patient(life.who, life.family, death, self.until), *relatives, *life.out]
 
@@ -301,8 +309,7 @@ def _weight(death: Death | None, female: bool, age: float) -> float:
 
 def _ending(run: Run, enter: Callable[[Run, int], None]) -> Callable[[Run, int], None]:
     def end(same: Run, day: int) -> None:
-        run.life.runs.setdefault(run.story.id, run)
-        enter(run, day)
+        enter(run.life.runs.setdefault(run.story.id, run), day)  # the run of the disease, when it has begun
 
     return end
 
@@ -320,9 +327,13 @@ def _entrance(story: Story) -> Callable[[Run, int], None]:
     """Entering the first state, if the onset's guard allows it; from then on the story counts as running."""
     guard, first = story.onset.guard, story.states[0].enter
 
+    lasting = story.onset.kind == "prevalence"
+
     def enter(run: Run, day: int) -> None:
+        running = run.life.runs.get(story.id)
+        if running is not None and running is not run and lasting:
+            return  # another story has triggered it already
         if guard is None or guard(run, day):
-            run.life.runs[story.id] = run
-            first(run, day)
+            first(run.life.runs.setdefault(story.id, run), day)
 
     return enter

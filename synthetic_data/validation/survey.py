@@ -1,0 +1,159 @@
+"""Looking at a population as an epidemiologist would: one row of facts for each person, and pairs of measured values."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import orjson
+
+from ..calendars import YEAR, day_of
+from ..catalogue.tables import drugs
+from ..generator import Simulation
+from ..life.latent import variables
+from ..population import PopulationSpec
+from .invariants import Roles, check, roles_of
+from .record import Record, code_of, target_of
+
+_INDEX = {name: variable.index for name, variable in variables().items()}
+_CLASS = {f"SBX-{drug.key.replace('_', '-')}": drug.class_ for drug in drugs().values()}
+_GENERAL = ("general-practice", "health-worker", "midwifery")
+
+
+@dataclass(slots=True)
+class Person:
+    """What the survey keeps of one person; `age` in completed years on as_of, `latent` the true state on the last day."""
+
+    female: bool
+    age: int
+    alive: bool
+    province: str
+    rural: bool
+    payer: str
+    begun: frozenset[str]
+    latent: dict[str, float]
+    coded: frozenset[str]
+    taking: frozenset[str]  # ATC codes of active prescriptions
+
+
+@dataclass(slots=True)
+class Survey:
+    """A surveyed population. Person-years are those of the written history."""
+
+    spec: PopulationSpec
+    people: list[Person] = field(default_factory=list)
+    resources: int = 0
+    person_years: float = 0.0
+    visits: Counter[str] = field(
+        default_factory=Counter
+    )  # general, specialist, admission, emergency, dental, teleconsultation
+    prescriptions: Counter[int] = field(
+        default_factory=Counter
+    )  # of general practitioners: number of items -> prescriptions
+    with_antibiotic: int = 0
+    with_injection: int = 0
+    births: int = 0
+    deaths: int = 0
+    woman_years: Counter[int] = field(default_factory=Counter)  # five-year age band of women -> person-years
+    born_to: Counter[int] = field(default_factory=Counter)  # five-year age band of mothers -> births
+    delivery: Counter[str] = field(default_factory=Counter)  # caesarean, preterm, diabetes, births
+    glucose: list[tuple[float, float]] = field(default_factory=list)  # (HbA1c, fasting glucose) of one day
+    creatinine: list[tuple[float, float]] = field(default_factory=list)  # (creatinine, eGFR) of one sample
+    broken: list[tuple[str, str]] = field(default_factory=list)  # broken invariants
+
+    def share(self, what: "list[bool]") -> float:
+        """The percentage of True."""
+        return 100 * sum(what) / len(what) if what else 0.0
+
+
+def survey(spec: PopulationSpec, invariants: bool = True) -> Survey:
+    """Generate and look at everybody."""
+    found = Survey(spec)
+    simulation = Simulation(spec)
+    roles = _roles(spec) if invariants else {}
+    as_of = day_of(spec.as_of)
+    for shard in simulation.shards():
+        for life, resources in simulation.engine.lives(simulation.chosen(shard)):
+            record = Record(resources)
+            found.resources += len(resources)
+            member = life.who.member
+            active = [r for r in record.of("MedicationRequest") if r["status"] == "active"]
+            found.people.append(Person(
+                member.female, int((as_of - member.birth) / YEAR), not member.death, life.home.city.province.code, life.home.rural,
+                life.who.payers[-1][1].code, life.begun,
+                {name: life.level(index, as_of) for name, index in _INDEX.items()},
+                frozenset(code_of(c["code"]) for c in record.of("Condition")),
+                frozenset(coding["code"] for r in active for coding in r["medicationCodeableConcept"]["coding"][1:]),
+            ))  # fmt: skip
+            _use_of_care(found, record)
+            _time(found, life.window, as_of, member.birth, member.death, member.female, record)
+            _pairs(found, record)
+            if invariants:
+                found.broken += check(record, roles)
+    return found
+
+
+def _roles(spec: PopulationSpec) -> Roles:
+    from ..generator import shared_resources
+
+    return roles_of(orjson.loads(content) for kind, _, content in shared_resources(spec) if kind == "PractitionerRole")
+
+
+def _use_of_care(found: Survey, record: Record) -> None:
+    for encounter in record.of("Encounter"):
+        kind, specialty = code_of(encounter["type"][0]), code_of(encounter["serviceType"])
+        if kind == "admission":
+            found.visits["admission"] += 1
+        elif kind in ("emergency", "dental-visit", "teleconsultation"):
+            found.visits[kind.partition("-")[0]] += 1
+        elif kind != "health-centre":
+            found.visits["general" if specialty in _GENERAL else "specialist"] += 1
+    items: Counter[str] = Counter()
+    classes: dict[str, set[str]] = {}
+    general = {
+        e["id"] for e in record.of("Encounter") if code_of(e["serviceType"]) in ("general-practice", "emergency")
+    }
+    for request in record.of("MedicationRequest"):
+        if target_of(request["encounter"]) not in general:
+            continue
+        number = request["groupIdentifier"]["value"]
+        items[number] += 1
+        classes.setdefault(number, set()).update(_CLASS.get(code_of(request["medicationCodeableConcept"]), "").split())
+    found.prescriptions.update(items.values())
+    found.with_antibiotic += sum("antibiotic" in words for words in classes.values())
+    found.with_injection += sum("injection" in words for words in classes.values())
+
+
+def _time(found: Survey, window: int, as_of: int, birth: int, death: int, female: bool, record: Record) -> None:
+    start, end = max(birth, window), death or as_of
+    years = max(0, end - start) / YEAR
+    found.person_years += years
+    found.deaths += bool(death)
+    found.births += birth >= window
+    if female:
+        for band in range(15, 50, 5):
+            low, high = birth + band * YEAR, birth + (band + 5) * YEAR
+            found.woman_years[band] += max(0.0, min(end, high) - max(start, low)) / YEAR  # type: ignore[assignment]
+    day_of_birth = record.birth
+    for condition in record.of("Condition"):
+        code = code_of(condition["code"])
+        if code in ("O80", "O82") and "encounter" in condition:
+            found.delivery["births"] += 1
+            found.delivery["caesarean"] += code == "O82"
+            found.born_to[(int(condition["recordedDate"][:4]) - int(day_of_birth[:4])) // 5 * 5] += 1
+        elif code == "O60.1" and "encounter" in condition:
+            found.delivery["preterm"] += 1
+        elif code == "O24.4" and "encounter" in condition:
+            found.delivery["diabetes"] += 1
+
+
+def _pairs(found: Survey, record: Record) -> None:
+    days: dict[tuple[str, str], dict[str, float]] = {}
+    for observation in record.of("Observation"):
+        code = code_of(observation["code"])
+        if code in ("4548-4", "1558-6", "2160-0", "98979-8"):
+            key = (observation["effectiveDateTime"][:10], target_of(observation.get("encounter")))
+            days.setdefault(key, {})[code] = observation["valueQuantity"]["value"]
+    for values in days.values():
+        if "4548-4" in values and "1558-6" in values:
+            found.glucose.append((values["4548-4"], values["1558-6"]))
+        if "2160-0" in values and "98979-8" in values:
+            found.creatinine.append((values["2160-0"], values["98979-8"]))

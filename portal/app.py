@@ -49,6 +49,7 @@ from portal.kernel.signing import PortalSigner
 from portal.kernel.smtp import SmtpMailer, parse
 from portal.oauth import api as oauth_api
 from portal.oauth import pages as oauth_pages
+from portal.oauth import profile_api
 from portal.oauth.identity import IdentityProvider, OpenIdProvider
 from portal.oauth.people import ExchangePeople
 from portal.oauth.service import OAuth
@@ -203,6 +204,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
             Documentation(settings.docs_dir).route(),
             *oauth_api.routes(oauth),
             *oauth_pages.routes(oauth, people),
+            *profile_api.routes,
             *rooms(),
         ],
         middleware=[AuthenticationMiddleware],

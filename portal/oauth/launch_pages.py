@@ -10,6 +10,7 @@ from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.apps import queries
+from portal.apps.guards import app_for
 from portal.apps.models import App
 from portal.kernel.errors import NotFound
 from portal.oauth import launches
@@ -57,10 +58,10 @@ async def simulator(
     app_id: FromPath[str], request: AnyRequest, user: CurrentUser, session: Db, oauth: Server, people: Persons
 ) -> Template:
     """The form; `name` narrows the patients, `patient` lists that patient's encounters."""
-    app = await queries.get_app(session, app_id, user.id)
+    app, company, _ = await app_for(session, user_id=user.id, app_id=app_id)
     form = Form({name: value[:500] for name, value in request.query_params.items()})
     _, context = await _context(session, oauth, people, app, form, form["name"][:60])
-    return page("oauth/launch.html", **context)
+    return page("oauth/launch.html", company=company, **context)
 
 
 @post("/apps/{app_id:str}/launch", opt={"throttle": "60/minute"})
@@ -74,7 +75,7 @@ async def prepare(
     people: Persons,
 ) -> Template:
     """Prepare the launch and show its URL."""
-    app = await queries.get_app(session, app_id, user.id)
+    app, company, _ = await app_for(session, user_id=user.id, app_id=app_id)
     form = await read_form(request)
     client, context = await _context(session, oauth, people, app, form, "")
     practitioner = await people.find("sandbox", client.tenant, form["practitioner"])
@@ -98,8 +99,8 @@ async def prepare(
         )
     except REFUSALS as error:
         context["form"] = form.refused(error)
-        return page("oauth/launch.html", status=422, **context)
-    return page("oauth/launch.html", **context)
+        return page("oauth/launch.html", status=422, company=company, **context)
+    return page("oauth/launch.html", company=company, **context)
 
 
 GUARDS = (signed_in,)

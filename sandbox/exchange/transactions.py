@@ -78,14 +78,17 @@ class _Placed:
         return self.entry.method == "POST" and bool(self.met)
 
 
-async def run_transaction(call: Call, entries: list[Entry]) -> list[tuple[Entry, Result]]:
-    """All of it or nothing. Raises the `FhirError` of the first entry that cannot be done, naming it."""
+async def run_transaction(call: Call, entries: list[Entry], known: Collection[str] = ()) -> list[tuple[Entry, Result]]:
+    """All of it or nothing. Raises the `FhirError` of the first entry that cannot be done, naming it.
+
+    `known` are resources (Type/id) that references may point at though they are not here yet.
+    """
     ordered = sorted(entries, key=lambda e: _ORDER[e.method])
     for _ in range(_RETRIES):
         placed = [await _at(entry, _place(call, entry)) async for entry in _in_turns(ordered)]
         _refuse_overlap(placed)
         links = _links(call, placed)
-        born = {f"{p.rtype}/{p.fid}" for p in placed if p.entry.method != "DELETE"}
+        born = {*known, *(f"{p.rtype}/{p.fid}" for p in placed if p.entry.method != "DELETE")}
         intents = [await _at(p.entry, _intent(call, p, links, born)) async for p in _in_turns(placed)]
         try:
             results = await commit(call, intents)

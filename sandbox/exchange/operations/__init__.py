@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from sandbox.exchange.operations import checking, everything, export, lastn, matching, meta, terminologies
+from sandbox.exchange.operations import (
+    checking,
+    everything,
+    export,
+    importing,
+    lastn,
+    matching,
+    meta,
+    terminologies,
+)
 from sandbox.exchange.seams import Handler, OperationKey
 
 OPERATIONS: dict[OperationKey, Handler] = {
@@ -12,5 +21,6 @@ OPERATIONS: dict[OperationKey, Handler] = {
     **lastn.OPERATIONS,
     **matching.OPERATIONS,
     **meta.OPERATIONS,
+    **importing.OPERATIONS,
     **terminologies.OPERATIONS,
 }

@@ -187,3 +187,26 @@ async def test_an_export_belongs_to_who_asked_and_shows_what_they_may_see(world:
         tenant = client.headers["x-tenant"]
     async with world.client(tenant=tenant, client_id="other") as other:
         assert (await other.get(manifest["status"])).status_code == 404
+
+
+async def test_import_takes_good_lines_and_names_bad_ones(world: World) -> None:
+    lines = [
+        observation("i-o1", "i-p1"),
+        patient("i-p1"),
+        patient("i-p2", birthDate="soon"),
+        {"resourceType": "Patient"},
+        patient("i-p1", family="دوباره"),
+    ]
+    body = b"\n".join([*(orjson.dumps(line) for line in lines), b"{broken", b""])
+    async with world.client() as client:
+        headers = {"content-type": "application/fhir+ndjson"}
+        answer = await client.post("$import", content=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        told = {p["name"]: p for p in answer.json()["parameter"]}
+        assert (told["imported"]["valueInteger"], told["refused"]["valueInteger"]) == (3, 3)
+        texts = " ".join(i["details"]["text"] for i in told["outcome"]["resource"]["issue"])
+        assert all(f"Line {n}:" in texts for n in (3, 4, 6))
+        assert (await client.get("Patient/i-p1")).json()["name"][0]["family"] == "دوباره"
+        assert (await client.get("Observation?patient=i-p1")).json()["total"] == 1
+        assert (await client.get("Patient/i-p2")).status_code == 404
+        assert (await client.post("$import", json={})).status_code == 415

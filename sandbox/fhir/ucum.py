@@ -158,6 +158,8 @@ def _term(code: str) -> tuple[float, dict[str, int], str]:
             code = _TRAILING_ANNOTATION.sub("", code[1:], count=1)
         else:
             inner, inner_powers, code = _component(code)
+        if inner == 0.0:
+            raise UnknownUnitError(code)  # nothing can be counted in units of nothing, nor divided by them
         factor *= inner**sign
         for name, power in inner_powers.items():
             powers[name] = powers.get(name, 0) + sign * power

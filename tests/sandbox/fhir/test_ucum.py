@@ -68,3 +68,9 @@ def test_no_text_breaks_the_parser(code: str) -> None:
 )
 def test_conversion_returns(value: float, pair: tuple[str, str]) -> None:
     assert convert(convert(value, *pair), *reversed(pair)) == pytest.approx(value, rel=1e-9, abs=1e-8)
+
+
+@pytest.mark.parametrize("code", ["0", "m/0", "/(0)", "1/0", "0.m"])
+def test_units_of_nothing_are_no_units(code: str) -> None:
+    with pytest.raises(UnknownUnitError):
+        unit(code)

@@ -85,6 +85,7 @@ class Access:
     recording_until: datetime | None = None
     read_at: int = 0
     _governing: dict[tuple[str, int], Terms | None] = field(default_factory=dict)
+    _allowed: dict[tuple[tuple[str, ...], str, int], bool] = field(default_factory=dict)
 
     @property
     def limited(self) -> bool:
@@ -109,6 +110,17 @@ class Access:
                 self.terms[0] if self.terms else None,
             )
         return self._governing[question]
+
+    def allows(self, token: tuple[str, ...], kind: str, needed: int) -> bool:
+        """Whether a token with these scopes and the App itself both hold the right; remembered, for it is asked on every call."""
+        question = (token, kind, needed)
+        known = self._allowed.get(question)
+        if known is None:
+            known = scopes.covers(scopes.granted(token), kind, needed) and scopes.covers(self.masks, kind, needed)
+            if len(self._allowed) > 1000:
+                self._allowed.clear()
+            self._allowed[question] = known
+        return known
 
     def of_product(self, product_id: str) -> Terms | None:
         """Terms of the Subscription to that Product, or None."""

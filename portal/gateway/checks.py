@@ -32,7 +32,7 @@ def standing(access: Access, interaction: Interaction) -> Refused | None:
 def fhir_right(call: Call, claims: Claims, access: Access, interaction: Interaction) -> Refused | None:
     """Token and App must both hold the right: a scope withdrawn from the App after the token was issued no longer works."""
     kind, letters = interaction.kind, interaction.needed
-    held = scopes.covers(scopes.granted(claims.scopes), kind, letters) and scopes.covers(access.masks, kind, letters)
+    held = access.allows(claims.scopes, kind, letters)
     if held and access.cut:
         left = scopes.granted_without(claims.scopes, access.cut, kind) & letters
         if not left or not scopes.granted_without(access.scopes, access.cut, kind) & letters:

@@ -42,6 +42,7 @@ IDENTITY = frozenset(
 OURS_IN_ANSWERS = frozenset({b"ratelimit", b"ratelimit-policy", b"x-request-id", b"server", b"set-cookie"})
 
 _dropped_requests: dict[bytes, bool] = {}
+_kept_answers: dict[bytes, bytes] = {}
 
 
 def _drops_request(name: bytes) -> bool:
@@ -72,16 +73,25 @@ def forwarded_request(headers: Headers, *, extra: Headers) -> Headers:
 
 def returned_response(headers: Iterable[tuple[bytes, bytes]], *, extra: Headers) -> Headers:
     """Response fields for the client: without hop-by-hop fields and those the gateway answers for, with `extra` at the end."""
-    kept = []
-    for pair in headers:
-        name = pair[0]
-        if not name.islower():
-            pair = (name.lower(), pair[1])
-            name = pair[0]
-        if name not in HOP_BY_HOP and name not in OURS_IN_ANSWERS and not name.startswith(b"access-control-"):
-            kept.append(pair)
+    kept: Headers = []
+    for name, value in headers:
+        plain = _kept_answers.get(name)
+        if plain is None:
+            plain = _plain_answer(name)
+        if plain:
+            kept.append((plain, value))
     kept += extra
     return kept
+
+
+def _plain_answer(name: bytes) -> bytes:
+    """A field's name in small letters, or b"" when it is not passed on."""
+    plain = name.lower()
+    if plain in HOP_BY_HOP or plain in OURS_IN_ANSWERS or plain.startswith(b"access-control-"):
+        plain = b""
+    if len(_kept_answers) < 1024:
+        _kept_answers[name] = plain
+    return plain
 
 
 def quoted(text: str) -> str:

@@ -43,6 +43,12 @@ CHUNK = 250
 """Rows written between two turns of the event loop, so that a flush never holds up a call for long."""
 
 
+@lru_cache(maxsize=4096)
+def _target(target: str) -> str:
+    """A redacted path and query; Apps ask for the same ones again and again."""
+    return redact(target)[:2000]
+
+
 def trim(entry: Entry) -> Entry:
     """Fit an entry into its columns: production keeps no path and no query, the sandbox a redacted one."""
     entry.method = entry.method[:16]
@@ -50,7 +56,7 @@ def trim(entry: Entry) -> Entry:
     entry.detail = entry.detail[:400]
     entry.limits = entry.limits[:400]
     if entry.target:
-        entry.target = redact(entry.target)[:2000] if entry.environment == "sandbox" else ""
+        entry.target = _target(entry.target) if entry.environment == "sandbox" else ""
     return entry
 
 

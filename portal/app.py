@@ -60,6 +60,7 @@ from portal.reviews import api as reviews_api
 from portal.reviews import desk_api as reviews_desk_api
 from portal.reviews import desk_pages as reviews_desk_pages
 from portal.reviews import pages as reviews_pages
+from portal.reviews import proof_pages
 from portal.reviews.caretaker import Caretaker
 from portal.reviews.dependencies import blobs_dependency
 from portal.reviews.tasks import tasks as review_tasks
@@ -311,6 +312,7 @@ def rooms() -> Sequence[Any]:
         *reviews_desk_api.routes,
         *reviews_pages.routes,
         *reviews_desk_pages.routes,
+        *proof_pages.routes,
     ]
 
 
@@ -330,6 +332,7 @@ def menus() -> Sequence[NavItem]:
         *conformance_pages.navigation,
         *reviews_pages.navigation,
         *reviews_desk_pages.navigation,
+        *proof_pages.navigation,
     ]
 
 

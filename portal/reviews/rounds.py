@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.apps.models import AccessStatus, App, AppEnvironment
 from portal.audit.service import record
-from portal.companies.models import Company, CompanyStatus, MemberRole, Membership
+from portal.companies.models import Company, CompanyStatus, MemberRole, Membership, ProofStatus
 from portal.conformance.models import Evidence
 from portal.conformance.requirements import suite_version
 from portal.kernel.mail import Mailer, Message
-from portal.reviews import policy, ramp, snapshot
+from portal.reviews import policy, proofs, ramp, snapshot
 from portal.reviews.production import Approval
 from portal.traffic.models import CallRecord
 from portal.users.models import User
@@ -130,6 +130,16 @@ async def verify(session: AsyncSession, approval: Approval, *, now: datetime) ->
     )
     if not list(owners):
         found["officer"] = _finding("شرکت مالکی ندارد.", "The company has no owner.")
+    lapsed = [
+        row
+        for row in await proofs.of_company(session, company.id)
+        if row.status == ProofStatus.ACCEPTED and not proofs.stands(row, now)
+    ]
+    if lapsed:
+        names = ", ".join(sorted({str(row.kind) for row in lapsed}))
+        found["proofs"] = _finding(
+            f"اعتبار این مدارک پایان یافته است: {names}", f"These proofs of the company have run out: {names}"
+        )
     found |= await drift(session, approval, app)
     found |= await _unused(session, approval, now)
     proof = await _evidence(session, approval)

@@ -13,7 +13,7 @@ from portal.conformance.hand import HandFailed
 from portal.kernel.blobs import MemoryBlobs
 from portal.kernel.database import transaction
 from portal.kernel.signing import PortalSigner
-from portal.reviews import desk_pages, pages, questionnaire
+from portal.reviews import desk_pages, pages, proof_pages, questionnaire
 from portal.reviews.dependencies import blobs_dependency
 from portal.users import pages as users_pages
 from portal.users.passwords import hash_password
@@ -34,7 +34,7 @@ class NoHand:
 @pytest.fixture
 async def portal(migrated_portal: Path, tmp_path: Path) -> AsyncIterator[Portal]:
     ports = Ports(NoHand(), PortalSigner(b"s" * 32))
-    routes = [*users_pages.routes, *pages.routes, *desk_pages.routes]
+    routes = [*users_pages.routes, *pages.routes, *desk_pages.routes, *proof_pages.routes]
     given = {**conformance_dependency(ports), **blobs_dependency(MemoryBlobs())}
     async with portal_app(migrated_portal, tmp_path, routes, dependencies=given) as made:
         hashed = await hash_password(PASSWORD)
@@ -193,3 +193,20 @@ async def test_a_kill_switch_shows_what_it_hits_and_lifting_takes_two(portal: Po
     assert path in (await first.get("/suspensions")).text, "one reviewer alone lifts nothing"
     await second.submit(path, on="/suspensions")
     assert path not in (await first.get("/suspensions")).text
+
+
+async def test_company_proofs_are_sent_by_the_owner_and_judged_at_the_desk(portal: Portal) -> None:
+    owner, first = await signed_in(portal, "owner"), await signed_in(portal, "first")
+    path = "/companies/com_1/proofs"
+    wrong = await owner.submit(path, kind="domain", subject="not a domain")
+    assert wrong.status_code == 422
+    assert (await owner.submit(path, kind="domain", subject="example.ir")).status_code == 303
+    assert "gozar-domain-proof=" in (await owner.get(path)).text
+    assert (await owner.submit(path, kind="identity", subject="ثبت ۱۲۳۴۵")).status_code == 303
+    found = re.search(r"/proofs/(prf_\w+)\"", (await first.get("/proofs")).text)
+    assert found is not None
+    judged = await first.submit(f"/proofs/{found.group(1)}", on="/proofs", verdict="accept")
+    assert judged.status_code == 303
+    assert "پذیرفته" in (await owner.get(path)).text
+    assert (await (await signed_in(portal, "stranger")).get(path)).status_code == 404
+    assert (await owner.get("/proofs")).status_code == 403

@@ -44,6 +44,7 @@ from sandbox.workflows.wiring import Workflows
 log = logging.getLogger("gozar.exchange")
 FHIR_PREFIX = b"/fhir/R4"
 _SWEEP_IDLE_SECONDS = 5.0
+_PROGRESS_EVERY = 4000
 
 
 def open_database(url: str) -> Database:
@@ -156,7 +157,14 @@ class Application:
 
     async def _seed(self, services: Services) -> None:
         title = f"{self._settings.population_size} synthetic people, seed {self._settings.population_seed}"
-        await seeding.load_base(self.store, self._population, name=DEFAULT_BASE, title=title, now=services.now())
+
+        def progress(count: int) -> None:
+            if count % _PROGRESS_EVERY == 0:
+                log.info("%s exchange: %s resources loaded (%s)", self._settings.environment, f"{count:,}", title)
+
+        await seeding.load_base(
+            self.store, self._population, name=DEFAULT_BASE, title=title, now=services.now(), progress=progress
+        )
         if self._settings.environment == "production":
 
             async def job(tx: Transaction) -> None:

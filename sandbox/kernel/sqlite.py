@@ -26,6 +26,7 @@ READ_SECONDS = 5.0
 LOCK_SECONDS = 15.0
 INLINE_WEIGHT = 400
 GROUP = 128
+_LEFT_OUT = 50
 _PAGE_PRAGMAS = ("cache_size=-65536", "mmap_size=2147418112", "temp_store=MEMORY", "foreign_keys=OFF")
 
 
@@ -113,6 +114,7 @@ class SqliteDatabase:
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
         self._idle: list[_Reader] = []
         self._slow: set[str] = set()
+        self._left_out: dict[str, int] = {}
         self._queue: list[_Pending] = []
         self._writing = False
 
@@ -141,6 +143,10 @@ class SqliteDatabase:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     async def rows(self, sql: str, args: Sequence[Any] = (), *, hurry: bool = False) -> list[Row]:
+        if hurry and self._left_out.get(sql, 0) > 0:
+            # It was too slow the last time; it is tried again now and then.
+            self._left_out[sql] -= 1
+            raise TooCostlyError(HURRY_SECONDS)
         if hurry or sql not in self._slow:
             try:
                 return self._reader.rows(sql, args, HURRY_SECONDS if hurry else INLINE_SECONDS)
@@ -148,6 +154,9 @@ class SqliteDatabase:
                 if "interrupted" not in str(stopped):
                     raise
                 if hurry:
+                    if len(self._left_out) > 500:
+                        self._left_out.clear()
+                    self._left_out[sql] = _LEFT_OUT
                     raise TooCostlyError(HURRY_SECONDS) from stopped
                 if len(self._slow) > 500:
                     self._slow.clear()

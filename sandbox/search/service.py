@@ -19,6 +19,7 @@ from sandbox.search.criteria import Arm, Criterion, Query, SortKey
 from sandbox.search.cursors import Cursors, question_of
 from sandbox.search.includes import Found
 from sandbox.search.projection import project
+from sandbox.search.refining import refine
 from sandbox.search.request import SearchRequest
 from sandbox.search.sql import count_sql, page_sql
 from sandbox.storage.repository import Store
@@ -89,6 +90,7 @@ async def find(
     base = [tenant.layer, tenant.base_layer]
     if request.summary == "count":
         return Page([], await _count(store, base, question, EXACT), None, None)
+    question.query = query = await refine(database, tenant, query, question.args)
     args, backwards = [*question.args], False
     if request.cursor:
         backwards, after = cursors.read(

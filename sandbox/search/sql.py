@@ -502,6 +502,16 @@ def count_sql(query: Query, dialect: Dialect) -> str:
     return _fenced(f"SELECT COUNT(*) FROM (SELECT 1 FROM ({_union(query, dialect)}) m LIMIT ?3) c", dialect)
 
 
+@lru_cache(maxsize=2048)
+def rows_sql(shape: Match, limit: int, dialect: Dialect) -> str:
+    """How many index rows a criterion has in both layers, counting no further than `limit`; its arguments start at ?3."""
+    arms = [
+        f"SELECT 1 FROM (SELECT 1 FROM {shape.table} t WHERE {_rows(shape, _Place(layer, '', 3))} LIMIT {limit}) a{n}"
+        for n, layer in enumerate((OWN, BASE))
+    ]
+    return f"SELECT COUNT(*) FROM ({' UNION ALL '.join(arms)}) c"
+
+
 @lru_cache(maxsize=4096)
 def met_sql(shapes: tuple[Shape, ...], layer: str, vid: str, argument: int, rtype: int, dialect: Dialect) -> str:
     """Conditions for versions `vid` of one layer, whether or not the own layer hides them now."""

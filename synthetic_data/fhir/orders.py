@@ -22,18 +22,18 @@ _IMAGING_ORDER = encode(
 
 
 @cache
-def _order_middle(code: bytes, imaging: bool) -> bytes:
+def _order_middle(code: bytes, imaging: bool, status: bytes) -> bytes:
     category = _IMAGING_ORDER if imaging else _LAB_ORDER
     return b"".join(
-        (b'",', META, b',"status":"completed","intent":"order","category":', category, b',"code":', code, b",")
+        (b'",', META, b',"status":"', status, b'","intent":"order","category":', category, b',"code":', code, b",")
     )
 
 
-def write_order(run: Run, visit: Visit, code: bytes, imaging: bool) -> bytes:
+def write_order(run: Run, visit: Visit, code: bytes, imaging: bool, status: bytes = b"completed") -> bytes:
     """Write a ServiceRequest; returns its id."""
     name, id_ = run.new_id()
     parts = (
-        b'{"resourceType":"ServiceRequest","id":"', id_, _order_middle(code, imaging), visit.context,
+        b'{"resourceType":"ServiceRequest","id":"', id_, _order_middle(code, imaging, status), visit.context,
         b'"authoredOn":"', visit.start, b'","requester":', attending(visit.physician), b"}",
     )  # fmt: skip
     run.life.out.append(("ServiceRequest", name, b"".join(parts)))
@@ -41,17 +41,17 @@ def write_order(run: Run, visit: Visit, code: bytes, imaging: bool) -> bytes:
 
 
 @cache
-def _specimen_middle(kind: str) -> bytes:
+def _specimen_middle(kind: str, status: bytes) -> bytes:
     return b"".join(
-        (b'",', META, b',"status":"available","type":', concepts.own(systems.SPECIMEN, *_SPECIMENS[kind]), b",")
+        (b'",', META, b',"status":"', status, b'","type":', concepts.own(systems.SPECIMEN, *_SPECIMENS[kind]), b",")
     )
 
 
-def write_specimen(run: Run, kind: str, order: bytes, moment: bytes, received: bytes) -> bytes:
-    """Write the sample of an order; returns its id."""
+def write_specimen(run: Run, kind: str, order: bytes, moment: bytes, received: bytes, spoilt: bool) -> bytes:
+    """Write the sample of an order; returns its id. A spoilt one is refused by the laboratory."""
     name, id_ = run.new_id()
     parts = (
-        b'{"resourceType":"Specimen","id":"', id_, _specimen_middle(kind), run.life.subject,
+        b'{"resourceType":"Specimen","id":"', id_, _specimen_middle(kind, b"unsatisfactory" if spoilt else b"available"), run.life.subject,
         b'"receivedTime":"', received, b'","request":[{"reference":"ServiceRequest/', order,
         b'"}],"collection":{"collectedDateTime":"', moment, b'"}}',
     )  # fmt: skip

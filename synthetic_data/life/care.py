@@ -44,6 +44,7 @@ SETTINGS = {
         Setting("dental", "clinic", "دندان‌پزشکی", 2_400_000, (20, 60), True),
     )
 }
+_SPOILT = 0.008  # samples that a laboratory cannot use (general knowledge)
 _VISIT_LINES = {
     code: line(
         concepts.own(SERVICE, code.replace("_", "-"), code.replace("_", " ").capitalize(), setting.fa), setting.price
@@ -53,6 +54,11 @@ _VISIT_LINES = {
 _SAMPLERS = samplers()
 _COMPANIED = frozenset(("clinic", "hospital_clinic", "emergency"))
 _BOOKED = frozenset(("clinic", "hospital_clinic", "teleconsultation"))
+# Fields that also see people by video, and how often (general knowledge; nothing was found for Iran).
+_AT_A_DISTANCE = frozenset(
+    ("general_practice", "internal", "psychiatry", "endocrinology", "cardiology", "dermatology", "neurology")
+)
+_VIRTUAL = 0.05
 _ALWAYS_OPEN = frozenset(("emergency", "admission"))
 _BOUND = {v.name: (v.index, v.treat_to, v.low, v.high) for v in variables().values()}
 
@@ -73,8 +79,10 @@ def open_visit(run: Run, day: int, code: str, specialty: str) -> Visit | None:
     visit = life.visit
     if visit is not None:
         return visit
-    setting = SETTINGS[code]
     draw = run.u()
+    if code == "clinic" and specialty in _AT_A_DISTANCE and draw * 997 % 1 < _VIRTUAL:
+        code = "teleconsultation"
+    setting = SETTINGS[code]
     minute = int(draw * 1380) if code in _ALWAYS_OPEN else 480 + 10 * int(draw * 66)
     life.visit = visit = Visit(run, setting, physician_for(life, specialty, draw), day, minute)
     visit.lines.append((_VISIT_LINES[code], setting.price))
@@ -191,7 +199,8 @@ def order(run: Run, day: int, key: str) -> None:
         return
     panel = panels()[key]
     code = concepts.panel(key)
-    request = write_order(run, visit, code, False)
+    spoilt = run.u() < _SPOILT
+    request = write_order(run, visit, code, False, b"revoked" if spoilt else b"completed")
     facility = run.life.home.network.facilities["hospital" if visit.setting.code in _ALWAYS_OPEN else "laboratory"]
     urgent = visit.setting.code in _ALWAYS_OPEN
     draw = run.u()
@@ -201,15 +210,15 @@ def order(run: Run, day: int, key: str) -> None:
     made = len(run.life.out)
     moment = ISO[taken] + CLOCK[taken][minute]
     issued = ISO[taken] + CLOCK[taken][min(1439, minute + (45 if urgent else 240) + int(draw * 60))]
-    specimen = write_specimen(
-        run, tests()[panel.tests[0]].specimen, request, moment, ISO[taken] + CLOCK[taken][minute + 15]
-    )
+    received = ISO[taken] + CLOCK[taken][minute + 15]
+    specimen = write_specimen(run, tests()[panel.tests[0]].specimen, request, moment, received, spoilt)
     middle = b"".join((
         visit.context, b'"effectiveDateTime":"', moment, b'","issued":"', issued, b'",', performer(facility.id),
         b',"specimen":{"reference":"Specimen/', specimen, b'"},',
     ))  # fmt: skip
-    results = [result(run, day, test, middle) for test in panel.tests]
-    write_report(run, visit, code, request, specimen, [r for r in results if r], moment, issued, facility.id)
+    if not spoilt:
+        results = [result(run, day, test, middle) for test in panel.tests]
+        write_report(run, visit, code, request, specimen, [r for r in results if r], moment, issued, facility.id)
     if taken >= min(run.life.until, run.life.death):
         del run.life.out[made:]  # the sample has not been taken yet; ids and draws are spent all the same
     visit.lines.append((line(code, panel.price), panel.price))
@@ -267,6 +276,8 @@ def perform(run: Run, day: int, procedure: Service) -> None:
     visit = run.life.visit
     if visit is None and procedure.kind not in ("surgery", "birth"):
         return
+    if visit is not None and not visit.setting.physical and procedure.kind not in ("therapy", "administrative"):
+        return  # nothing can be done to somebody at a distance
     minute = min(1430, visit.minute + 15) if visit else 600
     write_procedure(run, visit, procedure.key, procedure.kind, day, minute, reason_of(run))
     if visit:

@@ -5,7 +5,10 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,18 @@ def package_version() -> str:
         return version("gozar")
     except PackageNotFoundError:
         return "0"
+
+
+@cache
+def inputs() -> dict[str, str]:
+    """The files a population is made from, with their hashes: published tables, stories and catalogues, and no record of anybody."""
+    root = files("synthetic_data")
+    found = {}
+    for folder in ("world/data", "catalogue", "conditions", "life"):
+        for entry in root.joinpath(folder).iterdir():
+            if entry.name.endswith((".json", ".toml")):
+                found[f"{folder}/{entry.name}"] = sha256(entry.read_bytes()).hexdigest()
+    return dict(sorted(found.items()))
 
 
 def read_spec(path: Path) -> tuple[PopulationSpec, str]:
@@ -95,4 +110,5 @@ def describe(spec: PopulationSpec, form: str) -> dict[str, Any]:
         "generator": {"name": "gozar synthetic_data", "version": package_version()},
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "spec": spec.to_dict(),
+        "inputs": inputs(),
     }

@@ -69,6 +69,7 @@ def test_an_interrupted_run_looks_unfinished_and_can_be_resumed(
         (["--region", "Atlantis"], 2, "unknown province"),
         (["--as-of", "yesterday"], 2, "not a date"),
         (["--jobs", "0"], 2, "jobs must be"),
+        (["--stories", "plague"], 2, "unknown story 'plague'"),
         (["--nonsense"], 2, "unrecognized arguments"),
     ],
 )
@@ -103,3 +104,15 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_that_looks_whole(
     assert _write(tmp_path / "out") == 3
     assert "no space left" in capsys.readouterr().err
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_the_manifest_lists_what_the_population_was_made_from(tmp_path: Path) -> None:
+    assert _write(tmp_path) == 0
+    inputs = json.loads((tmp_path / "manifest.json").read_bytes())["inputs"]
+    assert {
+        "world/data/names.json",
+        "world/data/demography.json",
+        "catalogue/drugs.toml",
+        "conditions/asthma.toml",
+    } <= set(inputs)
+    assert all(len(digest) == 64 for digest in inputs.values())

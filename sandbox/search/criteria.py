@@ -194,6 +194,8 @@ class Query:
     sort: tuple[SortKey, ...] = ()
     after: bool = False
     backwards: bool = False
+    shadowed: bool = True
+    """Whether the Tenant hides anything of its base."""
 
     @property
     def width(self) -> int:

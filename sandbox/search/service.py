@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,13 +15,13 @@ from sandbox.fhir.outcomes import BadRequestError, Issue, Language, Text, outcom
 from sandbox.kernel.errors import TooCostlyError
 from sandbox.search import includes
 from sandbox.search.compile import Compiler
-from sandbox.search.criteria import Arm, Criterion, Query, SortKey
+from sandbox.search.criteria import BROAD, OWNED, Arm, Criterion, Query, SortKey
 from sandbox.search.cursors import Cursors, question_of
 from sandbox.search.includes import Found
 from sandbox.search.projection import project
 from sandbox.search.refining import refine
 from sandbox.search.request import SearchRequest
-from sandbox.search.sql import count_sql, page_sql
+from sandbox.search.sql import count_sql, page_sql, rank, vids_sql
 from sandbox.storage.repository import Store
 from sandbox.tenants.service import Tenant
 
@@ -90,7 +90,12 @@ async def find(
     base = [tenant.layer, tenant.base_layer]
     if request.summary == "count":
         return Page([], await _count(store, base, question, EXACT), None, None)
-    question.query = query = await refine(database, tenant, query, question.args)
+    query = await refine(database, tenant, query, question.args)
+    if database.dialect == "sqlite" and not await database.rows(_HIDES, (tenant.layer,)):
+        query = replace(query, shadowed=False)
+    question.query = query
+    if _owned(query, request):
+        return await _owned_page(store, base, question, request)
     args, backwards = [*question.args], False
     if request.cursor:
         backwards, after = cursors.read(
@@ -100,7 +105,7 @@ async def find(
             raise BadRequestError(
                 Text("The page link belongs to another search.", "پیوند صفحه از آنِ جست‌وجوی دیگری است.")
             )
-        query = Query(query.arms, query.sort, after=True, backwards=backwards)
+        query = replace(query, after=True, backwards=backwards)
         args += after
     if not query.arms:
         return Page([], 0, None, None)
@@ -124,6 +129,29 @@ async def find(
 
 
 _vid = itemgetter(0)
+_HIDES = "SELECT 1 FROM shadow WHERE layer=?1 LIMIT 1"
+
+
+def _owned(query: Query, request: SearchRequest) -> bool:
+    """Whether a first page is narrow enough to look at everything that matches: what belongs to one patient, say."""
+    plain = not request.cursor and not query.sort and request.total != "none"
+    return plain and all(min((rank(s) for s in arm.where), default=BROAD) <= OWNED for arm in query.arms)
+
+
+async def _owned_page(store: Store, base: list[int], question: Question, request: SearchRequest) -> Page:
+    """First page and exact total in one walk of the index; then the bodies of the page alone."""
+    database, most = store.database, max(CHEAP_TOTAL, request.count) + 1
+    found = await database.rows(vids_sql(question.query, database.dialect), [*base, most, *question.args])
+    vids = [row[0] for row in found]
+    wanted = includes.bound(database.dialect, vids[: request.count])
+    chosen = includes.one_of(database.dialect, "v.vid", "?1")
+    rows = await database.rows(f"SELECT v.vid, v.rtype, v.fid, v.body FROM version v WHERE {chosen}", (wanted,))
+    page = Page([(r[0], r[1], r[2], r[3]) for r in sorted(rows, key=_vid, reverse=True)], len(vids), None, None)
+    if len(vids) > request.count and page.rows:
+        page.following = [page.rows[-1][0]]
+    if len(vids) == most:
+        page.total = await _total(store, base, question, request, page)
+    return page
 
 
 async def _total(store: Store, base: list[int], question: Question, request: SearchRequest, page: Page) -> int | None:

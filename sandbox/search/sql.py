@@ -456,7 +456,7 @@ def _arm(query: Query, arm: Arm, layer: str, argument: int, dialect: Dialect) ->
         for n, (shape, start) in enumerate(zip(arm.where, starts, strict=True))
         if n != chosen
     ]
-    if layer == BASE:
+    if layer == BASE and query.shadowed:
         conditions.append(_NOT_SHADOWED.format(vid="d.vid"))
     keys = "".join(f", {_sort_value(key, layer, 'd.vid')} AS k{n}" for n, key in enumerate(query.sort))
     return f"SELECT d.vid AS vid{keys} FROM {source} WHERE {' AND '.join(conditions)}"
@@ -494,6 +494,12 @@ def page_sql(query: Query, dialect: Dialect) -> str:
         f"CROSS JOIN version v WHERE v.vid=p.vid{outer}",
         dialect,
     )
+
+
+@lru_cache(maxsize=2048)
+def vids_sql(query: Query, dialect: Dialect) -> str:
+    """Version numbers of all that match, newest first and no more than ?3, from the indexes alone."""
+    return _fenced(f"SELECT vid FROM ({_union(query, dialect)}) m ORDER BY vid DESC LIMIT ?3", dialect)
 
 
 @lru_cache(maxsize=1024)

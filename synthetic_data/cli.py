@@ -224,6 +224,8 @@ def _report(argv: Sequence[str]) -> int:
     for target, observed, _, met in outcomes:
         verdict = "held out" if target.held_out else "ok" if met else "MISSED"
         print(f"{verdict:9} {target.name}: {observed:.2f} (target {target.expected:.2f})")
+    for rule, what in found.broken[:20]:
+        print(f"BROKEN    {rule}: {what}")
     failed = len(missed(outcomes))
     print(f"{len(outcomes)} targets, {failed} missed; {len(found.broken)} broken rules; {options.out / 'index.html'}")
     return UNSOUND if failed or found.broken else 0

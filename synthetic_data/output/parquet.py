@@ -129,3 +129,17 @@ def _digest(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def texts(path: Path) -> Iterator[tuple[str, str]]:
+    """(column, text) of every different text in a table."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_GROUP):
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                if pa.types.is_string(column.type):
+                    yield from ((name, text) for text in column.unique().to_pylist() if text)
+
+
+def rows(path: Path) -> int:
+    """How many rows a table has."""
+    return int(pq.read_metadata(path).num_rows)

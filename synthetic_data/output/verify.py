@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from ..errors import OutputError
-from ..safety import LONG_NUMBER, scan
+from ..safety import LONG_NUMBER, scan, scan_text
 from .directory import MANIFEST, PARTIAL, PROGRESS
 
 _REFERENCE = re.compile(rb'"reference":\s*"([^"#][^"]*)"')
@@ -80,11 +80,26 @@ class Verification:
             else:
                 content = file.read()
                 digest.update(content)
-                found = self._bundle(content, path.name) if path.suffix == ".json" else listed["resources"]
+                if path.suffix == ".json":
+                    found = self._bundle(content, path.name)
+                elif path.suffix == ".parquet" and digest.hexdigest() == listed["sha256"]:
+                    found = self._table(path)
+                else:
+                    found = listed["resources"]
         if digest.hexdigest() != listed["sha256"]:
             self.problem(f"{path.name}: the bytes are not those of the manifest (sha256 differs)")
         if found != listed["resources"]:
             self.problem(f"{path.name}: {found} resources instead of {listed['resources']}")
+
+    def _table(self, path: Path) -> int:
+        from .parquet import rows, texts  # pyarrow is large, and only tables need it
+
+        for column, text in texts(path):
+            for found in scan_text(text, self.tier):
+                self.problem(f"{path.name}: column {column}: {found}")
+        count = rows(path)
+        self.resources += count
+        return count
 
     def _line(self, line: bytes, place: str, kind: str) -> None:
         try:

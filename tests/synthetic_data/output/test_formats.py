@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -140,3 +142,16 @@ def test_an_unfinished_run_of_another_population_is_not_overwritten_unasked(
     assert _write(tmp_path, "ndjson", "--region", "Yazd") == 3
     assert _write(tmp_path, "ndjson", "--region", "Yazd", "--overwrite") == 0
     assert main(["verify", str(tmp_path)]) == 0
+
+
+def test_verify_reads_the_texts_of_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _write(tmp_path, "parquet") == 0
+    path = tmp_path / "patients.parquet"
+    table = pq.read_table(path)
+    column = table.schema.get_field_index("city")
+    pq.write_table(table.set_column(column, "city", pa.array(["09121234567"] * table.num_rows)), path)
+    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
+    manifest["files"]["patients.parquet"]["sha256"] = sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["verify", str(tmp_path)]) == 1
+    assert "column city: a telephone number" in capsys.readouterr().err

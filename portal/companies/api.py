@@ -163,14 +163,16 @@ async def accept(data: JSONBody[AcceptInvitation], user: CurrentUser, session: D
     return CompanyInfo.of(*await member(session, user_id=user.id, company_id=company.id))
 
 
-@put("/companies/{company_id:str}/verification", guards=[reviewer], responses=problems(400, 401, 403, 404, 415, 422))
+@put(
+    "/companies/{company_id:str}/verification", guards=[reviewer], responses=problems(400, 401, 403, 404, 409, 415, 422)
+)
 async def verify(
     company_id: FromPath[str], data: JSONBody[Verification], user: CurrentUser, session: Db, now: Now
 ) -> CompanyInfo:
     """The ministry's word on a Company (reviewers)."""
     company = await queries.any_company(session, company_id)
-    if data.status not in ("verified", "rejected", "suspended"):
-        raise Invalid("status is verified, rejected or suspended", fa="وضعیت پذیرفته نیست", field="status")
+    if data.status not in ("verified", "rejected"):
+        raise Invalid("status is verified or rejected", fa="وضعیت پذیرفته نیست", field="status")
     await service.set_status(
         session, company=company, status=CompanyStatus(data.status), reason=data.reason, actor=user.id, now=now
     )

@@ -104,7 +104,7 @@ class AcceptInvitation(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Verification(msgspec.Struct, forbid_unknown_fields=True):
-    """The ministry's word: `verified`, `rejected` or `suspended`, with a reason."""
+    """The ministry's word: `verified`, or `rejected` with a reason. Suspending is a kill switch of its own."""
 
     status: str
     reason: str = ""

@@ -13,7 +13,7 @@ from portal.audit.service import record
 from portal.companies import mails, queries
 from portal.companies.models import Company, CompanyStatus, Invitation, MemberRole, Membership
 from portal.companies.national_id import clean_national_id
-from portal.kernel.errors import Conflict, Invalid, NotFound
+from portal.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from portal.kernel.ids import new_id
 from portal.kernel.mail import Mailer
 from portal.kernel.text import clean_text, fold, gather
@@ -30,6 +30,18 @@ class AlreadyRegistered(Conflict):
     code = "company-already-registered"
     title = "A Company with this national ID is registered already; ask its owner for an invitation"
     title_fa = "شرکتی با این شناسهٔ ملی پیش‌تر ثبت شده است؛ از مالک آن بخواهید شما را دعوت کند"
+
+
+class OwnCompany(Forbidden):
+    code = "own-company"
+    title = "Nobody decides on a company they belong to"
+    title_fa = "هیچ‌کس دربارهٔ شرکتی که عضو آن است رأی نمی‌دهد"
+
+
+class Suspended(Conflict):
+    code = "company-suspended"
+    title = "A company is suspended, and reinstated by two reviewers, under Suspensions only"
+    title_fa = "تعلیق شرکت، و رفع آن با دو کارشناس، تنها در بخش تعلیق‌هاست"
 
 
 class AlreadyMember(Conflict):
@@ -175,7 +187,14 @@ async def update_company(
 async def set_status(
     session: AsyncSession, *, company: Company, status: CompanyStatus, reason: str, actor: str, now: datetime
 ) -> None:
-    """The ministry's word on a Company; anything but `verified` needs a reason."""
+    """The ministry's word on a Company; anything but `verified` needs a reason.
+
+    Raises `OwnCompany` for a reviewer who belongs to it, and `Suspended` while a kill switch holds it: lifting that takes two persons.
+    """
+    if await session.get(Membership, (company.id, actor)) is not None:
+        raise OwnCompany
+    if CompanyStatus.SUSPENDED in (status, company.status):
+        raise Suspended
     reason_ = " ".join(fold(reason).split())
     if status is not CompanyStatus.VERIFIED and len(reason_) < 5:
         raise Invalid(

@@ -6,16 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.companies.models import MemberRole, Membership
+from portal.companies.service import OwnCompany as OwnCompany
 from portal.kernel.errors import Forbidden, NotFound
 from portal.users.models import Role, User
 
 REVIEWERS = (Role.REVIEWER, Role.ADMIN)
-
-
-class OwnCompany(Forbidden):
-    code = "own-company"
-    title = "Nobody decides on a company they belong to"
-    title_fa = "هیچ‌کس دربارهٔ شرکتی که عضو آن است رأی نمی‌دهد"
 
 
 class ReadOnlyMember(Forbidden):

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.apps.models import AppEnvironment
 from portal.audit.models import AuditEntry
+from portal.companies import service as companies
 from portal.companies.models import CompanyStatus, MemberRole, Membership
 from portal.kernel.errors import Invalid, NotFound
 from portal.oauth.models import FeedEvent
@@ -151,3 +152,19 @@ async def test_reasons_and_grades_are_checked_and_recorded(session: AsyncSession
     entry = (await session.scalars(select(AuditEntry))).one()
     assert (entry.actor, entry.action, entry.company_id) == ("cli", "suspension.imposed", world.company.id)
     assert entry.details["policy"]
+
+
+async def test_verification_is_no_way_round_the_second_person(session: AsyncSession, world: World) -> None:
+    await cut(session, Target.COMPANY, world.company.id, world.first)
+    with pytest.raises(companies.Suspended):
+        await companies.set_status(
+            session, company=world.company, status=CompanyStatus.VERIFIED, reason="", actor=world.first.id, now=NOW
+        )
+    session.add(
+        Membership(company_id=world.company.id, user_id=world.second.id, role=MemberRole.VIEWER, created_at=NOW)
+    )
+    await session.flush()
+    with pytest.raises(guards.OwnCompany):
+        await companies.set_status(
+            session, company=world.company, status=CompanyStatus.VERIFIED, reason="", actor=world.second.id, now=NOW
+        )

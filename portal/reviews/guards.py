@@ -7,16 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.companies.models import MemberRole, Membership
 from portal.companies.service import OwnCompany as OwnCompany
-from portal.kernel.errors import Forbidden, NotFound
+from portal.conformance.queries import ReadOnlyMember as ReadOnlyMember
+from portal.kernel.errors import NotFound
 from portal.users.models import Role, User
 
 REVIEWERS = (Role.REVIEWER, Role.ADMIN)
-
-
-class ReadOnlyMember(Forbidden):
-    code = "read-only-member"
-    title = "Your role in this company only reads"
-    title_fa = "نقش شما در این شرکت فقط خواندن است"
 
 
 async def company_role(session: AsyncSession, user: User, company_id: str) -> MemberRole | None:

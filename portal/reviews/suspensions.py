@@ -33,7 +33,7 @@ class NothingToLift(Conflict):
 
 
 class SecondPerson(Forbidden):
-    code = "second-person-needed"
+    code = "second-lifter-needed"
     title = "Another reviewer must confirm the lift"
     title_fa = "رفع تعلیق را باید کارشناس دیگری تأیید کند"
 

@@ -47,7 +47,8 @@ check: setup ## lint, types and import directions
 
 test: setup check .venv/.clients build/docs/.built ## everything that must be green
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not browser"
-	@$(BIN)/python -m pytest -m browser
+	@$(BIN)/python -m pytest -m browser tests/browser
+	@$(BIN)/python -m pytest -m browser tests/contracts
 
 bench: setup .venv/.clients ## measure speed, as ratios to a baseline of the same run
 	@$(BIN)/python -m tests.benchmarks

@@ -9,7 +9,7 @@ from sandbox.exchange.calls import Call
 from sandbox.fhir import validation
 from sandbox.fhir.entries import IndexEntries
 from sandbox.fhir.outcomes import Issue, Text, UnprocessableError
-from sandbox.search.sql import BASE, OWN
+from sandbox.search.probes import BASE, OWN
 from sandbox.storage.encoding import plain
 
 _KNOWN = (

@@ -10,9 +10,10 @@ from sandbox.fhir.outcomes import BadRequestError, Text, deleted_resource, unkno
 from sandbox.kernel.clock import micros
 from sandbox.kernel.database import Database, Transaction
 from sandbox.kernel.http import Response
+from sandbox.search.probes import BASE, OWN
 from sandbox.search.projection import project
 from sandbox.search.request import SearchRequest, understand
-from sandbox.search.sql import BASE, OWN, conditions_sql
+from sandbox.search.sql import conditions_sql
 from sandbox.security.access import Apart, Limit
 from sandbox.storage import repository
 from sandbox.storage.encoding import load

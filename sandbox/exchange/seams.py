@@ -9,7 +9,7 @@ from sandbox.kernel.http import Request, Response
 
 if TYPE_CHECKING:
     from sandbox.exchange.calls import Call
-    from sandbox.exchange.writing import Intent, Result
+    from sandbox.exchange.intents import Intent, Result
     from sandbox.kernel.database import Transaction
     from sandbox.security.access import Access
     from sandbox.storage.repository import Batch

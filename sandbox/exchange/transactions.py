@@ -11,20 +11,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sandbox.exchange.calls import Call
+from sandbox.exchange.committing import commit
+from sandbox.exchange.intents import Intent, Kind, Result, StaleError, condition_of, target_of
 from sandbox.exchange.negotiation import version_of
 from sandbox.exchange.patching import Patcher, fhirpath_patcher, json_patcher
-from sandbox.exchange.writing import (
-    Intent,
-    Kind,
-    Result,
-    StaleError,
-    commit,
-    condition_of,
-    draft,
-    id_in_body,
-    legal_id,
-    target_of,
-)
+from sandbox.exchange.writing import draft, id_in_body, legal_id
 from sandbox.fhir import definitions
 from sandbox.fhir.outcomes import (
     BadRequestError,

@@ -1,4 +1,4 @@
-"""create, update, delete and their conditional forms: prepared outside the transaction, decided inside it.
+"""create, update, patch, delete and their conditional forms: prepared outside the transaction, decided inside it.
 
 What a write depends on (the target of a condition, the version that a patch was applied to) is looked up first and checked
 again under the write lock; when it moved, the write is prepared anew.
@@ -7,256 +7,30 @@ http://hl7.org/fhir/R4/http.html#create
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Any
 
 from sandbox.exchange.calls import Call, json_response, location, version_headers
 from sandbox.exchange.checking import check
+from sandbox.exchange.committing import settle
+from sandbox.exchange.intents import Intent, Result, condition_of, target_of
 from sandbox.exchange.negotiation import version_of
 from sandbox.exchange.reading import permitted, visible
 from sandbox.fhir.outcomes import (
     ALL_OK,
     BadRequestError,
-    ConflictError,
-    ForbiddenError,
-    PreconditionError,
     Text,
     deleted_resource,
     outcome_bytes,
     unknown_resource,
-    version_conflict,
 )
-from sandbox.kernel.database import Database, Transaction
 from sandbox.kernel.http import Response
 from sandbox.kernel.ids import is_fhir_id, new_id
-from sandbox.search.request import pairs, understand
-from sandbox.search.service import Question, compile_question
-from sandbox.search.sql import page_sql
-from sandbox.security.access import Letter, Limit
+from sandbox.security.access import Limit
 from sandbox.storage import repository
-from sandbox.storage.dictionary import FreshSystemsError
-from sandbox.storage.encoding import same_content
-from sandbox.storage.repository import CREATED, PATCHED, UPDATED, Batch, Stored, Written
 from sandbox.storage.rows import IndexRows
-from sandbox.tenants.service import Tenant
 
-_RETRIES = 4
 _WHOLE = (Limit(),)
-Kind = Literal["create", "update", "patch", "delete"]
-
-
-class StaleError(Exception):
-    """What the write was prepared on has moved."""
-
-
-@dataclass(slots=True)
-class Intent:
-    """One write, ready for its transaction."""
-
-    kind: Kind
-    rtype: str
-    fid: str
-    resource: dict[str, Any] | None = None
-    rows: IndexRows | None = None
-    condition: Question | None = None
-    expected: str = ""
-    """Whom the condition met when the write was prepared; "" for nobody."""
-    if_match: str = ""
-    must_be_new: bool = False
-    prepared_on: int | None = None
-    """Version that a patch was applied to."""
-
-    @property
-    def content(self) -> tuple[dict[str, Any], IndexRows]:
-        """The resource and its rows; every kind but a deletion has them."""
-        if self.resource is None or self.rows is None:
-            raise ValueError(f"a {self.kind} needs a resource")
-        return self.resource, self.rows
-
-
-@dataclass(slots=True)
-class Result:
-    """HTTP status and what is now stored; `written` is None when nothing was there to delete."""
-
-    status: int
-    written: Written | None
-
-
-async def meet(source: Database | Transaction, tenant: Tenant, question: Question) -> list[str]:
-    """Ids of at most two resources that meet a condition."""
-    sql = page_sql(question.query, source.dialect)
-    rows = await source.rows(sql, [tenant.layer, tenant.base_layer, 2, *question.args])
-    return [row[2] for row in rows]
-
-
-async def condition_of(call: Call, rtype: str, query: str) -> Question:
-    """A search that picks the target of a conditional interaction. Raises `PreconditionError` when it asks nothing."""
-    request = understand((rtype,), pairs(query.lstrip("?")))
-    if not request.criteria:
-        raise PreconditionError(
-            Text(
-                "A conditional interaction needs at least one search parameter.",
-                "تعامل شرطی دست‌کم یک پارامتر جست‌وجو لازم دارد.",
-            )
-        )
-    return await compiled(call, request.types, query)
-
-
-async def compiled(call: Call, types: tuple[str, ...], query: str) -> Question:
-    request = understand(types, pairs(query.lstrip("?")))
-    for _ in range(2):
-        compiler = call.services.compiler(call.access, call.now, letter="r")
-        question = compile_question(compiler, request, "condition")
-        if not compiler.unknown:
-            break
-        # A system without a number yet may get one before the condition is checked again: it must match then.
-        await call.services.store.dictionary.number_systems(compiler.unknown)
-    return question
-
-
-def several(rtype: str) -> PreconditionError:
-    return PreconditionError(
-        Text(f"The condition matches more than one {rtype}.", f"شرط با بیش از یک {rtype} سازگار است."),
-        code="multiple-matches",
-    )
-
-
-async def target_of(call: Call, rtype: str, question: Question) -> str:
-    """Whom a condition meets, "" for nobody. Raises `PreconditionError` for several."""
-    found = await meet(call.services.store.database, call.tenant, question)
-    if len(found) > 1:
-        raise several(rtype)
-    return found[0] if found else ""
-
-
-# --- inside the transaction -------------------------------------------------------------------------------------------
-
-
-async def perform(call: Call, tx: Transaction, batch: Batch, intent: Intent) -> Result:
-    """Decide and note one write in `batch`. Raises `StaleError` or the `FhirError` that applies."""
-    if intent.condition is not None:
-        found = await meet(tx, batch.tenant, intent.condition)
-        if len(found) > 1:
-            raise several(intent.rtype)
-        if (found[0] if found else "") != intent.expected:
-            raise StaleError
-        if intent.kind == "create" and intent.expected:
-            return await _existing(call, tx, batch, intent)
-    if intent.kind == "create":
-        return Result(201, batch.save(*intent.content, fid=intent.fid, replaced=None))
-    rtype = call.services.store.dictionary.types[intent.rtype]
-    current = await repository.read(tx, batch.tenant, rtype, intent.fid)
-    _check_versions(intent, current)
-    if intent.kind == "delete":
-        if current is None or current.deleted:
-            return Result(204, None)
-        return Result(204, batch.delete(current))
-    return _update(intent, batch, current)
-
-
-async def _existing(call: Call, tx: Transaction, batch: Batch, intent: Intent) -> Result:
-    """Conditional create that found its resource: nothing is written."""
-    rtype = call.services.store.dictionary.types[intent.rtype]
-    current = await repository.read(tx, batch.tenant, rtype, intent.expected)
-    if current is None:
-        raise StaleError
-    return Result(200, _as_written(intent.rtype, current))
-
-
-def _as_written(rtype: str, current: Stored) -> Written:
-    return Written(rtype, current.fid, current.ver, current.updated, current.body, created=False, changed=False)
-
-
-def _check_versions(intent: Intent, current: Stored | None) -> None:
-    if intent.must_be_new and current is not None and not current.deleted:
-        raise PreconditionError(
-            Text(f"{intent.rtype}/{intent.fid} exists already.", f"{intent.rtype}/{intent.fid} از پیش وجود دارد.")
-        )
-    if intent.if_match:
-        if current is None:
-            raise version_conflict(intent.rtype, intent.fid, intent.if_match, "0")
-        if str(current.ver) != intent.if_match:
-            raise version_conflict(intent.rtype, intent.fid, intent.if_match, str(current.ver))
-    if intent.prepared_on is not None and (current is None or current.ver != intent.prepared_on):
-        raise StaleError
-
-
-def _update(intent: Intent, batch: Batch, current: Stored | None) -> Result:
-    resource, rows = intent.content
-    if current is not None and not current.deleted and same_content(current.body, resource):
-        return Result(200, _as_written(intent.rtype, current))
-    method: repository.Method = PATCHED if intent.kind == "patch" else UPDATED
-    if current is None or current.deleted:
-        method = CREATED if current is None else UPDATED
-    written = batch.save(resource, rows, fid=intent.fid, replaced=current, method=method)
-    return Result(201 if written.created else 200, written)
-
-
-async def commit(call: Call, intents: list[Intent]) -> list[Result]:
-    """All intents in one transaction. Raises `StaleError` when the preparation no longer holds."""
-    store = call.services.store
-
-    async def job(tx: Transaction) -> list[Result]:
-        batch = await repository.begin(store, tx, call.tenant.tenant, call.services.now())
-        watcher = call.services.watcher
-        watch = None if watcher is None else watcher(call, tx, batch, intents)
-        results = []
-        for intent in intents:
-            if watch is not None:
-                await watch.before(intent)
-            results.append(await perform(call, tx, batch, intent))
-        await batch.flush()
-        await check_limits(call, tx, batch, intents)
-        return results if watch is None else await watch.after(intents, results)
-
-    try:
-        return await store.database.write(job, lock=call.tenant.lock, weight=12 * len(intents))
-    except FreshSystemsError as fresh:
-        await store.dictionary.number_systems(fresh.systems)
-        raise StaleError from fresh
-
-
-async def check_limits(call: Call, tx: Transaction, batch: Batch, intents: list[Intent]) -> None:
-    """What was written must lie within the caller's limits, or all of it is taken back."""
-    if all(call.access.limits(i.rtype, _LETTERS[i.kind]) == _WHOLE for i in intents):
-        return
-    types = call.services.store.dictionary.type_names
-    for vid, draft in zip(batch.vids, batch.drafts, strict=True):
-        if draft.rows is None:
-            continue
-        letter: Letter = "c" if draft.ver == 1 else "u"
-        limits = call.access.limits(types[draft.rtype], letter)
-        written = Stored(
-            vid, batch.tenant.layer, draft.rtype, draft.fid, draft.ver, batch.stamp, draft.method, draft.body
-        )
-        if limits != _WHOLE and not await permitted(call, written, limits, source=tx):
-            raise ForbiddenError(
-                Text(
-                    f"The access token does not reach this {types[draft.rtype]}: it lies outside its compartment.",
-                    f"توکن دسترسی به این {types[draft.rtype]} نمی‌رسد؛ بیرون از محدودهٔ آن است.",
-                )
-            )
-
-
-_LETTERS: dict[Kind, Literal["c", "u", "d"]] = {"create": "c", "update": "u", "patch": "u", "delete": "d"}
-
-
-async def settle(call: Call, prepare: Callable[[], Awaitable[Intent]]) -> Result:
-    """Prepare and commit one write, again when another writer came between."""
-    for _ in range(_RETRIES):
-        intent = await prepare()
-        try:
-            return (await commit(call, [intent]))[0]
-        except StaleError:
-            continue
-    raise ConflictError(
-        Text("Other writers keep changing this resource; try again.", "منبع هم‌زمان تغییر می‌کند؛ دوباره تلاش کنید."),
-        code="transient",
-    )
-
-
-# --- preparing --------------------------------------------------------------------------------------------------------
 
 
 async def draft(

@@ -4,60 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from sandbox.fhir import definitions, searchvalues
 from sandbox.fhir.definitions import SearchParameter
-from sandbox.fhir.outcomes import BadRequestError, NotSupportedError, Text
-from sandbox.search import values
+from sandbox.fhir.outcomes import BadRequestError, Text
+from sandbox.search import matching, special, values
 from sandbox.search.criteria import (
-    BROAD,
-    CODED,
-    OWNED,
-    SELECTIVE,
-    UNIQUE,
     AnyOf,
     Chain,
     Criterion,
     Has,
-    Ids,
-    Listed,
-    Match,
     Member,
     Missing,
     Never,
     Outside,
-    Shape,
     SortKey,
-    Updated,
-    Words,
+    either,
 )
-from sandbox.search.request import MAX_ALTERNATIVES, pairs
+from sandbox.search.request import pairs
 from sandbox.security.access import Apart, Limit
 from sandbox.storage.dictionary import UNKNOWN, Dictionary
 
 MAX_CHAIN = 4
-TABLES = {
-    "token": "idx_token",
-    "string": "idx_string",
-    "reference": "idx_reference",
-    "date": "idx_date",
-    "number": "idx_quantity",
-    "quantity": "idx_quantity",
-    "uri": "idx_uri",
-    "composite": "idx_composite",
-}
-_MODIFIERS = {
-    "token": {"not", "text", "in", "not-in", "of-type", "above", "below"},
-    "string": {"exact", "contains"},
-    "reference": {"identifier"},
-    "uri": {"above", "below"},
-}
-_RANKS = {"string": SELECTIVE, "reference": OWNED, "uri": SELECTIVE, "composite": SELECTIVE, "token": CODED}
-_BROAD_CODES = frozenset(
-    {"status", "category", "gender", "active", "deceased", "intent", "priority", "class", "clinical-status",
-     "verification-status", "use", "type", "_tag", "_security", "_profile"}
-)  # fmt: skip
 # Members of a value set for `:in`: (system, code) pairs.
 Expand = Callable[[str], Iterable[tuple[str, str]]]
 LimitsOf = Callable[[str], tuple[Limit, ...]]
@@ -136,7 +104,7 @@ class Compiler:
         head, dot, rest = name.partition(".")
         code, colon, modifier = head.partition(":")
         if code == "_list" and not dot and not colon:
-            return _list(self, rtype, name, value, modifier)
+            return special.in_list(self, value, name)
         parameter = definitions.search_parameters(rtype).get(code)
         if parameter is None:
             self._unknown_parameter(rtype, name)
@@ -145,10 +113,10 @@ class Compiler:
             return self._chain(rtype, parameter, modifier, rest, value, depth)
         if colon and modifier == "missing":
             return self._missing(rtype, parameter, searchvalues.boolean(value, name))
-        special = _SPECIAL.get(code)
-        if special is not None:
-            return special(self, rtype, name, value, modifier)
-        return self._plain(rtype, parameter, modifier, value)
+        own = special.SPECIAL.get(code)
+        if own is not None:
+            return own(self, rtype, name, value, modifier)
+        return matching.criterion(self, rtype, parameter, modifier, value)
 
     def _unknown_parameter(self, rtype: str, name: str) -> None:
         if self.lenient:
@@ -165,108 +133,10 @@ class Compiler:
             ),
         )
 
-    def _plain(self, rtype: str, parameter: SearchParameter, modifier: str, value: str) -> Criterion:
-        kind = parameter.type
-        if kind not in TABLES:
-            raise NotSupportedError(
-                Text(
-                    f"{parameter.code} cannot be searched here.", f"پارامتر {parameter.code} در اینجا پشتیبانی نمی‌شود."
-                )
-            )
-        if (
-            modifier
-            and modifier not in _MODIFIERS.get(kind, ())
-            and not (kind == "reference" and modifier in definitions.RESOURCE_TYPES)
-        ):
-            raise BadRequestError(
-                Text(
-                    f"Modifier :{modifier} does not apply to {parameter.code}, a parameter of type {kind}.",
-                    f"تغییردهندهٔ ‎:{modifier} برای {parameter.code} از نوع {kind} معنا ندارد.",
-                ),
-                code="not-supported",
-                rule="search-modifier",
-            )
-        param = self.dictionary.params[f"{rtype}.{parameter.code}"]
-        if kind == "token" and modifier in ("in", "not-in", "above", "below"):
-            return self._in(param, parameter, modifier, value)
-        parts = searchvalues.alternatives(value, parameter.code)
-        if len(parts) > MAX_ALTERNATIVES:
-            raise BadRequestError(
-                Text(
-                    f"{parameter.code} may have {MAX_ALTERNATIVES} alternatives.",
-                    f"{parameter.code} حداکثر {MAX_ALTERNATIVES} مقدار می‌پذیرد.",
-                ),
-                code="too-costly",
-            )
-        table, tests = TABLES[kind], [t for part in parts for t in self._tests(parameter, modifier, part)]
-        rank = _RANKS.get(kind, BROAD)
-        if kind == "token":
-            if modifier == "text":
-                table, rank = "idx_text", BROAD
-            elif modifier == "of-type":
-                table, rank = "idx_of_type", UNIQUE
-            elif parameter.code == "identifier":
-                rank = UNIQUE
-            elif parameter.code in _BROAD_CODES or any(name == "system|" for name, _ in tests):
-                rank = BROAD
-        elif kind == "reference" and modifier == "identifier":
-            table, param = "idx_token", self.dictionary.params[f"{rtype}.{parameter.code}:identifier"]
-        elif any(name == "contains" for name, _ in tests):
-            rank = BROAD
-        elif kind == "date" and all(name == "eq" for name, _ in tests):
-            rank = CODED
-        return _matching(table, param, tests, negated=modifier == "not", rank=rank)
-
-    def _tests(self, parameter: SearchParameter, modifier: str, text: str) -> list[values.Test]:
-        code = parameter.code
-        match parameter.type:
-            case "string":
-                return [values.string(text, modifier)]
-            case "token":
-                if modifier == "text":
-                    return [values.token_text(text)]
-                if modifier == "of-type":
-                    return [values.of_type(text, code, self._system)]
-                return [values.token(text, code, self._system)]
-            case "reference":
-                if modifier == "identifier":
-                    return [values.token(text, code, self._system)]
-                return [values.reference(text, parameter, hint=modifier, own_base=self.base_url, find_type=self._type)]
-            case "date":
-                return [values.date(text, code, self.now)]
-            case "number":
-                return [values.number(text, code)]
-            case "quantity":
-                return [values.quantity(text, code, self._system)]
-            case "uri":
-                return values.uri(text, code, modifier)
-            case "composite":
-                return [values.composite(text, parameter, now=self.now, find_system=self._system, find_type=self._type)]
-        raise NotSupportedError(Text(f"{code} cannot be searched here.", f"پارامتر {code} در اینجا پشتیبانی نمی‌شود."))
-
-    def _in(self, param: int, parameter: SearchParameter, modifier: str, value: str) -> Criterion:
-        if modifier in ("above", "below"):
-            raise NotSupportedError(
-                Text(
-                    f"Modifier :{modifier} is not supported for tokens.",
-                    f"تغییردهندهٔ ‎:{modifier} برای کدها پشتیبانی نمی‌شود.",
-                )
-            )
-        tests: list[values.Test] = [
-            (
-                "system|code",
-                (values.token(searchvalues.escape(code), parameter.code, self._system)[1][0], self._system(system)),
-            )
-            for system, code in self.expand(value)
-        ]
-        if not tests:
-            return Criterion(AnyOf(((Never(),),), negated=modifier == "not-in"))
-        return _matching("idx_token", param, tests, negated=modifier == "not-in", rank=BROAD)
-
     def _missing(self, rtype: str, parameter: SearchParameter, missing: bool) -> Criterion:
         if parameter.code in ("_id", "_lastUpdated"):
             return Criterion(AnyOf(((Never(),),), negated=not missing))
-        table = TABLES.get(parameter.type)
+        table = matching.TABLES.get(parameter.type)
         if table is None:
             raise BadRequestError(
                 Text(f":missing does not apply to {parameter.code}.", f"‎:missing برای {parameter.code} معنا ندارد.")
@@ -342,14 +212,14 @@ class Compiler:
 
     # --- look-ups -----------------------------------------------------------------------------------------------------
 
-    def _system(self, uri: str) -> int:
+    def system(self, uri: str) -> int:
         known = self.dictionary.systems.get(uri)
         if known is None:
             self.unknown.add(uri)
             return UNKNOWN
         return known
 
-    def _type(self, name: str) -> int:
+    def type_number(self, name: str) -> int:
         return self.dictionary.types[name]
 
     def sort_key(self, rtype: str, code: str, descending: bool) -> SortKey:
@@ -364,7 +234,7 @@ class Compiler:
                 code="not-supported",
                 rule="search-sort",
             )
-        return SortKey(TABLES[parameter.type], self.dictionary.params[f"{rtype}.{code}"], descending)
+        return SortKey(matching.TABLES[parameter.type], self.dictionary.params[f"{rtype}.{code}"], descending)
 
 
 def member(kind: str, owner: str) -> Criterion:
@@ -373,74 +243,3 @@ def member(kind: str, owner: str) -> Criterion:
 
 
 _KINDS = {"Patient": 1, "Practitioner": 2, "Encounter": 3, "RelatedPerson": 4, "Device": 5}
-
-
-def either(found: list[Criterion]) -> Criterion:
-    if len(found) == 1:
-        return found[0]
-    return Criterion(AnyOf(tuple((c.shape,) for c in found)), tuple(arg for c in found for arg in c.args))
-
-
-@lru_cache(maxsize=4096)
-def _match_shape(table: str, param: int, tests: tuple[str, ...], negated: bool, rank: int) -> Shape:
-    return Match(table, param, tests, negated, rank)
-
-
-def _matching(table: str, param: int, tests: list[values.Test], *, negated: bool, rank: int) -> Criterion:
-    shape = _match_shape(table, param, tuple(name for name, _ in tests), negated, rank)
-    return Criterion(shape, tuple(arg for _, args in tests for arg in args))
-
-
-# --- parameters that are no index look-ups ----------------------------------------------------------------------------
-
-
-def _id(compiler: Compiler, rtype: str, name: str, value: str, modifier: str) -> Criterion:
-    if modifier:
-        raise BadRequestError(
-            Text(f"Modifier :{modifier} does not apply to _id.", f"تغییردهندهٔ ‎:{modifier} برای ‎_id معنا ندارد."),
-            code="not-supported",
-        )
-    ids = [searchvalues.unescape(part).removeprefix(f"{rtype}/") for part in searchvalues.alternatives(value, name)]
-    if len(ids) > MAX_COUNT_OF_IDS:
-        raise BadRequestError(
-            Text(f"_id may have {MAX_COUNT_OF_IDS} alternatives.", f"‎_id حداکثر {MAX_COUNT_OF_IDS} مقدار می‌پذیرد."),
-            code="too-costly",
-        )
-    return Criterion(Ids(len(ids)), tuple(ids))
-
-
-MAX_COUNT_OF_IDS = 500
-
-
-def _last_updated(compiler: Compiler, _rtype: str, name: str, value: str, modifier: str) -> Criterion:
-    if modifier:
-        raise BadRequestError(
-            Text(f"Modifier :{modifier} does not apply to {name}.", f"تغییردهندهٔ ‎:{modifier} معنا ندارد."),
-            code="not-supported",
-        )
-    tests = [values.date(part, "_lastUpdated", compiler.now) for part in searchvalues.alternatives(value, name)]
-    return Criterion(Updated(tuple(op for op, _ in tests)), tuple(arg for _, args in tests for arg in args))
-
-
-def _words(compiler: Compiler, _rtype: str, name: str, value: str, modifier: str) -> Criterion:
-    parts = [values.like(searchvalues.unescape(part)) for part in searchvalues.alternatives(value, name)]
-    return Criterion(Words(name.startswith("_text"), len(parts)), tuple(parts))
-
-
-def _list(compiler: Compiler, _rtype: str, name: str, value: str, modifier: str) -> Criterion:
-    found = [
-        Criterion(
-            Listed(compiler.dictionary.params["List.item"], compiler.dictionary.types["List"]),
-            (searchvalues.unescape(part).removeprefix("List/"),),
-        )
-        for part in searchvalues.alternatives(value, name)
-    ]
-    return either(found)
-
-
-_SPECIAL: dict[str, Callable[[Compiler, str, str, str, str], Criterion]] = {
-    "_id": _id,
-    "_lastUpdated": _last_updated,
-    "_text": _words,
-    "_content": _words,
-}

@@ -313,3 +313,10 @@ _COMPONENTS: dict[str, tuple[int, str]] = {
         for op, (count, condition) in _NUMBER.items()
     },
 }
+
+
+def either(found: list[Criterion]) -> Criterion:
+    """Any of `found`."""
+    if len(found) == 1:
+        return found[0]
+    return Criterion(AnyOf(tuple((c.shape,) for c in found)), tuple(arg for c in found for arg in c.args))

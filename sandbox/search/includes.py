@@ -12,8 +12,9 @@ from typing import Any
 from sandbox.kernel.database import Database, Dialect
 from sandbox.search.compile import Compiler
 from sandbox.search.criteria import Criterion
+from sandbox.search.probes import BASE, OWN
 from sandbox.search.request import Include, SearchRequest
-from sandbox.search.sql import BASE, OWN, conditions_sql
+from sandbox.search.sql import conditions_sql
 from sandbox.tenants.service import Tenant
 
 MAX_INCLUDED = 1000

@@ -12,7 +12,8 @@ from typing import Any
 from sandbox.kernel.database import Database
 from sandbox.kernel.errors import TooCostlyError
 from sandbox.search.criteria import BROAD, OWNED, UNIQUE, Arm, Chain, Has, Match, Query, Shape
-from sandbox.search.sql import ordered, rank, rows_sql
+from sandbox.search.drivers import ordered, rank
+from sandbox.search.sql import rows_sql
 from sandbox.tenants.service import Tenant
 
 FEW = 400

@@ -17,11 +17,12 @@ from sandbox.search import includes
 from sandbox.search.compile import Compiler
 from sandbox.search.criteria import BROAD, OWNED, Arm, Criterion, Query, SortKey
 from sandbox.search.cursors import Cursors, question_of
+from sandbox.search.drivers import rank
 from sandbox.search.includes import Found
 from sandbox.search.projection import project
 from sandbox.search.refining import refine
 from sandbox.search.request import SearchRequest
-from sandbox.search.sql import count_sql, page_sql, rank, vids_sql
+from sandbox.search.sql import count_sql, page_sql, vids_sql
 from sandbox.storage.repository import Store
 from sandbox.tenants.service import Tenant
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sandbox.exchange.calls import Call
+from sandbox.exchange.intents import Intent, Result
 from sandbox.exchange.seams import Watcher
-from sandbox.exchange.writing import Intent, Result
 from sandbox.kernel.database import Transaction
 from sandbox.storage.encoding import load, plain
 from sandbox.storage.repository import Batch

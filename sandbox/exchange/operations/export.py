@@ -35,8 +35,9 @@ from sandbox.kernel.http import Response
 from sandbox.kernel.ids import new_id
 from sandbox.search import service
 from sandbox.search.criteria import Criterion, Shape
+from sandbox.search.probes import BASE, OWN
 from sandbox.search.request import pairs, understand
-from sandbox.search.sql import BASE, OWN, met_sql
+from sandbox.search.sql import met_sql
 from sandbox.storage.encoding import load
 
 LIFETIME = 24 * 3600 * 1_000_000

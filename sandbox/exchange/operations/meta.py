@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.exchange.calls import Call, json_response
+from sandbox.exchange.committing import settle
+from sandbox.exchange.intents import Intent
 from sandbox.exchange.operations import inputs
 from sandbox.exchange.reading import visible
 from sandbox.exchange.seams import Handler, OperationKey
-from sandbox.exchange.writing import Intent, draft, settle
+from sandbox.exchange.writing import draft
 from sandbox.fhir import definitions
 from sandbox.fhir.outcomes import BadRequestError, MethodNotAllowedError, Text, deleted_resource, unknown_resource
 from sandbox.kernel.http import Response

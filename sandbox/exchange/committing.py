@@ -1,0 +1,149 @@
+"""Writes decided inside one transaction, all or none, and again when another writer came between."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from sandbox.exchange.calls import Call
+from sandbox.exchange.intents import Intent, Kind, Result, StaleError, meet, several
+from sandbox.exchange.reading import permitted
+from sandbox.fhir.outcomes import (
+    ConflictError,
+    ForbiddenError,
+    PreconditionError,
+    Text,
+    version_conflict,
+)
+from sandbox.kernel.database import Transaction
+from sandbox.security.access import Letter, Limit
+from sandbox.storage import repository
+from sandbox.storage.dictionary import FreshSystemsError
+from sandbox.storage.encoding import same_content
+from sandbox.storage.repository import CREATED, PATCHED, UPDATED, Batch, Stored, Written
+
+_RETRIES = 4
+_WHOLE = (Limit(),)
+
+
+async def perform(call: Call, tx: Transaction, batch: Batch, intent: Intent) -> Result:
+    """Decide and note one write in `batch`. Raises `StaleError` or the `FhirError` that applies."""
+    if intent.condition is not None:
+        found = await meet(tx, batch.tenant, intent.condition)
+        if len(found) > 1:
+            raise several(intent.rtype)
+        if (found[0] if found else "") != intent.expected:
+            raise StaleError
+        if intent.kind == "create" and intent.expected:
+            return await _existing(call, tx, batch, intent)
+    if intent.kind == "create":
+        return Result(201, batch.save(*intent.content, fid=intent.fid, replaced=None))
+    rtype = call.services.store.dictionary.types[intent.rtype]
+    current = await repository.read(tx, batch.tenant, rtype, intent.fid)
+    _check_versions(intent, current)
+    if intent.kind == "delete":
+        if current is None or current.deleted:
+            return Result(204, None)
+        return Result(204, batch.delete(current))
+    return _update(intent, batch, current)
+
+
+async def _existing(call: Call, tx: Transaction, batch: Batch, intent: Intent) -> Result:
+    """Conditional create that found its resource: nothing is written."""
+    rtype = call.services.store.dictionary.types[intent.rtype]
+    current = await repository.read(tx, batch.tenant, rtype, intent.expected)
+    if current is None:
+        raise StaleError
+    return Result(200, _as_written(intent.rtype, current))
+
+
+def _as_written(rtype: str, current: Stored) -> Written:
+    return Written(rtype, current.fid, current.ver, current.updated, current.body, created=False, changed=False)
+
+
+def _check_versions(intent: Intent, current: Stored | None) -> None:
+    if intent.must_be_new and current is not None and not current.deleted:
+        raise PreconditionError(
+            Text(f"{intent.rtype}/{intent.fid} exists already.", f"{intent.rtype}/{intent.fid} از پیش وجود دارد.")
+        )
+    if intent.if_match:
+        if current is None:
+            raise version_conflict(intent.rtype, intent.fid, intent.if_match, "0")
+        if str(current.ver) != intent.if_match:
+            raise version_conflict(intent.rtype, intent.fid, intent.if_match, str(current.ver))
+    if intent.prepared_on is not None and (current is None or current.ver != intent.prepared_on):
+        raise StaleError
+
+
+def _update(intent: Intent, batch: Batch, current: Stored | None) -> Result:
+    resource, rows = intent.content
+    if current is not None and not current.deleted and same_content(current.body, resource):
+        return Result(200, _as_written(intent.rtype, current))
+    method: repository.Method = PATCHED if intent.kind == "patch" else UPDATED
+    if current is None or current.deleted:
+        method = CREATED if current is None else UPDATED
+    written = batch.save(resource, rows, fid=intent.fid, replaced=current, method=method)
+    return Result(201 if written.created else 200, written)
+
+
+async def commit(call: Call, intents: list[Intent]) -> list[Result]:
+    """All intents in one transaction. Raises `StaleError` when the preparation no longer holds."""
+    store = call.services.store
+
+    async def job(tx: Transaction) -> list[Result]:
+        batch = await repository.begin(store, tx, call.tenant.tenant, call.services.now())
+        watcher = call.services.watcher
+        watch = None if watcher is None else watcher(call, tx, batch, intents)
+        results = []
+        for intent in intents:
+            if watch is not None:
+                await watch.before(intent)
+            results.append(await perform(call, tx, batch, intent))
+        await batch.flush()
+        await check_limits(call, tx, batch, intents)
+        return results if watch is None else await watch.after(intents, results)
+
+    try:
+        return await store.database.write(job, lock=call.tenant.lock, weight=12 * len(intents))
+    except FreshSystemsError as fresh:
+        await store.dictionary.number_systems(fresh.systems)
+        raise StaleError from fresh
+
+
+async def check_limits(call: Call, tx: Transaction, batch: Batch, intents: list[Intent]) -> None:
+    """What was written must lie within the caller's limits, or all of it is taken back."""
+    if all(call.access.limits(i.rtype, _LETTERS[i.kind]) == _WHOLE for i in intents):
+        return
+    types = call.services.store.dictionary.type_names
+    for vid, draft in zip(batch.vids, batch.drafts, strict=True):
+        if draft.rows is None:
+            continue
+        letter: Letter = "c" if draft.ver == 1 else "u"
+        limits = call.access.limits(types[draft.rtype], letter)
+        written = Stored(
+            vid, batch.tenant.layer, draft.rtype, draft.fid, draft.ver, batch.stamp, draft.method, draft.body
+        )
+        if limits != _WHOLE and not await permitted(call, written, limits, source=tx):
+            raise ForbiddenError(
+                Text(
+                    f"The access token does not reach this {types[draft.rtype]}: it lies outside its compartment.",
+                    f"توکن دسترسی به این {types[draft.rtype]} نمی‌رسد؛ بیرون از محدودهٔ آن است.",
+                )
+            )
+
+
+_LETTERS: dict[Kind, Literal["c", "u", "d"]] = {"create": "c", "update": "u", "patch": "u", "delete": "d"}
+
+
+async def settle(call: Call, prepare: Callable[[], Awaitable[Intent]]) -> Result:
+    """Prepare and commit one write, again when another writer came between."""
+    for _ in range(_RETRIES):
+        intent = await prepare()
+        try:
+            return (await commit(call, [intent]))[0]
+        except StaleError:
+            continue
+    raise ConflictError(
+        Text("Other writers keep changing this resource; try again.", "منبع هم‌زمان تغییر می‌کند؛ دوباره تلاش کنید."),
+        code="transient",
+    )

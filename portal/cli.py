@@ -18,7 +18,7 @@ from sqlalchemy import select
 from portal import demo, exchanges
 from portal.app import Gozar, create_app
 from portal.apps.models import App, AppEnvironment
-from portal.audit import checkpoints
+from portal.audit import checkpoints, verification
 from portal.conformance.cli import conformance, evidence
 from portal.kernel.clock import SystemClock
 from portal.kernel.database import transaction
@@ -326,10 +326,10 @@ def audit_log() -> None:
 def verify(checkpoint: tuple[Path, ...]) -> None:
     """Check the whole chain and every signed checkpoint; exit code 1 names what was edited, deleted, moved or cut off."""
 
-    async def work(gozar: Gozar) -> list[checkpoints.Finding]:
+    async def work(gozar: Gozar) -> list[verification.Finding]:
         async with gozar.sessions() as session:
             kept_elsewhere = [line for path in checkpoint for line in path.read_text("ascii").split()]
-            return await checkpoints.findings(session, jwks=portal_signer(gozar).jwks(), kept=kept_elsewhere)
+            return await verification.findings(session, jwks=portal_signer(gozar).jwks(), kept=kept_elsewhere)
 
     found = run(work)
     if found:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.audit.models import AuditEntry, AuditHead
@@ -86,27 +86,3 @@ async def record(
     )
     await session.flush()
     return entry
-
-
-async def first_broken(session: AsyncSession) -> int | None:
-    """Number of the first entry that does not follow from those before it (also one cut off the end), or None when all is whole."""
-    previous, expected = GENESIS, 1
-    stream = await session.stream_scalars(select(AuditEntry).order_by(AuditEntry.number))
-    async for entry in stream:
-        same = entry_hash(
-            number=entry.number,
-            at=entry.at,
-            actor=entry.actor,
-            action=entry.action,
-            subject=entry.subject,
-            company_id=entry.company_id,
-            details=entry.details,
-            previous=previous,
-        )
-        if entry.number != expected or entry.previous_hash != previous or entry.hash != same:
-            return expected
-        previous, expected = entry.hash, expected + 1
-    head = (await session.execute(select(AuditHead.number, AuditHead.hash).where(AuditHead.id == 1))).one()
-    if head.number != expected - 1 or head.hash != previous:
-        return expected if head.number >= expected else max(head.number, 1)
-    return None

@@ -17,11 +17,15 @@ CLOSING = time(16, 0)
 
 @dataclass(frozen=True, slots=True)
 class WorkCalendar:
-    """Which days offices are closed: ISO weekdays, Jalali month-days, Gregorian dates."""
+    """Which days offices are closed: ISO weekdays, Jalali month-days, Gregorian dates.
+
+    `official` names the Jalali years whose days were issued; those of other years are expected, and may move by a day.
+    """
 
     weekend: frozenset[int]
     solar: frozenset[tuple[int, int]]
     lunar: frozenset[date]
+    official: frozenset[int]
 
     def is_working(self, day: date) -> bool:
         """True when offices are open on `day` (Gregorian)."""
@@ -65,5 +69,6 @@ def iran() -> WorkCalendar:
     return WorkCalendar(
         weekend=frozenset(raw["weekend"]),
         solar=frozenset(solar),
-        lunar=frozenset(date.fromisoformat(key) for key in raw["lunar"]),
+        lunar=frozenset(date.fromisoformat(key) for year in raw["years"].values() for key in year["days"]),
+        official=frozenset(int(name) for name, year in raw["years"].items() if year["status"] == "official"),
     )

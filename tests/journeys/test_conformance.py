@@ -21,7 +21,7 @@ from joserfc.jwk import ECKey
 
 from portal import demo
 from portal.app import Gozar
-from portal.audit.checkpoints import findings
+from portal.audit.verification import findings
 from portal.conformance.cli import evidence as evidence_command
 from portal.demo import ReadyApp
 from portal.kernel.database import create_engine, session_maker, transaction
@@ -217,7 +217,11 @@ def test_from_sign_up_to_production_and_back(installation: tuple[Live, dict[str,
     database = live.settings.data_dir / "portal.sqlite3"
     with contextlib.closing(sqlite3.connect(database)) as raw:
         assert found(live) == []
-        raw.execute("UPDATE audit_entries SET actor = 'nobody' WHERE number = 5")
+        change = "UPDATE audit_entries SET actor = 'nobody' WHERE number = 5"
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            raw.execute(change)
+        raw.execute("DROP TRIGGER audit_entries_no_update")
+        raw.execute(change)
         raw.commit()
         assert found(live) == [(5, "edited")]
     for client in (developer, first, second):

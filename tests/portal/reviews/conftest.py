@@ -1,24 +1,19 @@
-"""A migrated database with the world of the review desk in it."""
+"""A migrated database with the world of the review desk in it, on both databases: the two-person rules live in the database."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portal.kernel.database import SessionMaker, create_engine, session_maker
-from portal.kernel.migrations import upgrade
+from portal.kernel.database import SessionMaker
 from tests.portal.reviews.world import World, build
 
 
 @pytest.fixture
-async def maker(tmp_path: Path) -> AsyncIterator[SessionMaker]:
-    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'portal.sqlite3'}")
-    await upgrade(engine)
-    yield session_maker(engine)
-    await engine.dispose()
+def maker(both_makers: SessionMaker) -> SessionMaker:
+    return both_makers
 
 
 @pytest.fixture

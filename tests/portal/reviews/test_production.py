@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.apps.models import AppEnvironment, Credential, CredentialKind, RedirectUri
-from portal.audit.checkpoints import findings
 from portal.audit.models import AuditCheckpoint
+from portal.audit.verification import findings
 from portal.companies.models import CompanyStatus
 from portal.kernel.blobs import FolderBlobs
 from portal.kernel.clock import FixedClock

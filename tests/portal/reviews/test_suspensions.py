@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.apps.models import AppEnvironment
@@ -92,7 +92,7 @@ async def test_lifting_takes_two_reviewers(session: AsyncSession, world: World) 
     with pytest.raises(suspensions.SecondPerson):
         await suspensions.confirm_lift(session, row, by=world.first, now=NOW)
     assert world.app.status == "suspended"
-    with pytest.raises(IntegrityError, match="lift_two_persons"):
+    with pytest.raises(DBAPIError, match="lift_two_persons"):
         await session.execute(update(Suspension).values(lifted_by=world.first.id, lifted_at=NOW))
 
 

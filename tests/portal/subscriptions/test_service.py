@@ -15,7 +15,7 @@ from portal.apps import secrets
 from portal.apps import service as app_service
 from portal.apps.models import AccessStatus, App
 from portal.apps.tenants import NoTenants
-from portal.audit.service import first_broken
+from portal.audit.verification import findings
 from portal.companies.models import Company
 from portal.kernel.database import create_engine, session_maker
 from portal.kernel.errors import Invalid
@@ -64,7 +64,7 @@ async def test_the_first_sandbox_plan_opens_the_sandbox_with_a_tenant_of_its_own
     assert "system/Appointment.cud" in place.scopes
     again, same = await service.subscribe_sandbox(session, app, plan, tenants=tenants, by="usr_1", now=NOW)
     assert (again.client_id, same.id) == (place.client_id, row.id)
-    assert await first_broken(session) is None
+    assert await findings(session) == []
 
 
 async def test_ending_a_subscription_takes_only_the_scopes_no_other_product_brings(session: AsyncSession) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENVIRONMENTS = ("sandbox", "production")
+DATABASES = ("GOZAR_DATABASE_URL", "GOZAR_SANDBOX_DATABASE_URL", "GOZAR_PRODUCTION_DATABASE_URL")
 
 
 class InvalidSetting(Exception):
@@ -73,12 +74,16 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
     public_url = (env.get("GOZAR_PUBLIC_URL") or _remembered_url(data_dir)).rstrip("/")
     if not public_url.startswith(("http://", "https://")):
         raise InvalidSetting(f"GOZAR_PUBLIC_URL must start with http:// or https://, not {public_url!r}")
+    databases = {name: _database_url(env, name) for name in DATABASES}
+    given = [url for url in databases.values() if url]
+    if len(set(given)) < len(given):
+        raise InvalidSetting(f"{', '.join(DATABASES)} must name different databases: each owns its schema")
     return Settings(
         data_dir=data_dir,
         public_url=public_url,
-        database_url=env.get("GOZAR_DATABASE_URL", ""),
-        sandbox_database_url=env.get("GOZAR_SANDBOX_DATABASE_URL", ""),
-        production_database_url=env.get("GOZAR_PRODUCTION_DATABASE_URL", ""),
+        database_url=databases["GOZAR_DATABASE_URL"],
+        sandbox_database_url=databases["GOZAR_SANDBOX_DATABASE_URL"],
+        production_database_url=databases["GOZAR_PRODUCTION_DATABASE_URL"],
         redis_url=env.get("GOZAR_REDIS_URL", ""),
         sandbox_population=_count(env, "GOZAR_SANDBOX_POPULATION", 200),
         production_population=_count(env, "GOZAR_PRODUCTION_POPULATION", 60),
@@ -98,6 +103,22 @@ def from_env(environ: Mapping[str, str] | None = None) -> Settings:
         demo=env.get("GOZAR_DEMO", "1") not in ("0", "false", "no"),
         reviewers_need_second_factor=env.get("GOZAR_REVIEWER_SECOND_FACTOR", "0") in ("1", "true", "yes"),
     )
+
+
+# The asynchronous driver that serves each kind of database; an address may name the kind alone, as most tools write it.
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+def _database_url(env: Mapping[str, str], name: str) -> str:
+    """`postgresql://...` or `sqlite:///...`, with or without a driver's name, as the SQLAlchemy URL of the driver in use."""
+    text = env.get(name, "").strip()
+    if not text:
+        return ""
+    scheme, separator, rest = text.partition("://")
+    driver = _DRIVERS.get(scheme.partition("+")[0])
+    if not separator or driver is None:
+        raise InvalidSetting(f"{name} must be a postgresql:// or sqlite:/// address, not one of {scheme[:30]!r}")
+    return f"{driver}://{rest}"
 
 
 def _count(env: Mapping[str, str], name: str, default: int) -> int:

@@ -11,12 +11,13 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +65,11 @@ def server(
     """Start `command` pinned to core 0, wait until `url` answers 200, stop it at the end."""
     with tempfile.NamedTemporaryFile("w+b", suffix=".log") as log:
         process = subprocess.Popen(
-            pin(command, 0), stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **(environ or {})}
+            pin(command, 0),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environ or {})},
+            start_new_session=True,
         )
         try:
             deadline = time.monotonic() + wait
@@ -80,11 +85,20 @@ def server(
                 time.sleep(0.2)
             yield psutil.Process(process.pid)
         finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stop a server with everything it started: `node` may be a wrapper, and a signal to that alone leaves the real one running."""
+    for number, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
 
 
 def cpu_seconds(process: psutil.Process) -> float:

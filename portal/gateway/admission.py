@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 from portal.gateway import checks, verdicts
 from portal.gateway.access import LIMITED_SHARE, Access, Directory, Terms
@@ -55,16 +56,20 @@ class Admission:
             return verdicts.unavailable(
                 "Revocations cannot be read at the moment; production stays closed until they can"
             )
-        claims = await self._credentials.claims(call, shown)
+        now = self._now()
+        call.at_us = int(now.timestamp() * 1_000_000)
+        claims = await self._credentials.claims(call, shown, now)
         if isinstance(claims, Refused):
             return claims
-        access = await self._directory.find(call.environment, claims.client_id)
+        access = self._directory.at_hand(call.environment, claims.client_id)
+        if access is None:
+            access = await self._directory.find(call.environment, claims.client_id)
         if access is None:
             return verdicts.unauthenticated(
                 call.environment, "the App of this token no longer exists", error="invalid_token"
             )
         call.access = access
-        if access.recording_until is not None and self._now() < access.recording_until:
+        if access.recording_until is not None and now < access.recording_until:
             call.witness = Witness(claims.jti, " ".join(claims.scopes))
         refused = self._credentials.place(access, peer, shown) or checks.standing(access, interaction)
         if refused is not None:
@@ -79,7 +84,7 @@ class Admission:
             refused = checks.partner_right(call, claims, access, terms)
         else:
             refused = checks.fhir_right(call, claims, access, interaction)
-        return refused or await self._charge(call, access, terms)
+        return refused or await self._charge(call, access, terms, now)
 
     def release(self, call: Call) -> None:
         """The call has ended: free its place in flight."""
@@ -93,7 +98,7 @@ class Admission:
             self._leases.give_back(call.lease)
             call.lease = None
 
-    async def _charge(self, call: Call, access: Access, terms: Terms) -> Refused | None:
+    async def _charge(self, call: Call, access: Access, terms: Terms, now: datetime) -> Refused | None:
         limits, policy = terms.limits, terms.policy
         if access.limited:
             limits, policy = limited(terms)
@@ -109,7 +114,11 @@ class Admission:
                 retry_after=reading.retry_after,
             )
         call.flying = True
-        passed, lease = await self._leases.take(terms.subscription_id, limit=terms.quota, period=terms.quota_period)
+        spent = self._leases.at_hand(terms.subscription_id, terms.quota, now)
+        if spent is not None:
+            passed, lease = True, spent
+        else:
+            passed, lease = await self._leases.take(terms.subscription_id, limit=terms.quota, period=terms.quota_period)
         call.limits = fields(policy, reading, lease)
         if passed:
             call.lease = lease
@@ -144,13 +153,18 @@ def limited(terms: Terms) -> tuple[Limits, str]:
     return reduced.limits, reduced.policy
 
 
+@lru_cache(maxsize=4096)
+def _policies(protection: str, quota: str) -> bytes:
+    return f"{protection}, {quota}".encode()
+
+
 def fields(policy: str, reading: Reading, lease: Lease | None) -> Headers:
     """RateLimit-Policy and RateLimit as they stand after this call."""
     limit = (
         f'"burst";r={reading.burst_left};t={reading.burst_reset}, '
         f'"sustained";r={reading.sustained_left};t={reading.sustained_reset}, "concurrent";r={reading.concurrent_left}'
     )
-    if lease is not None:
-        policy = f"{policy}, {lease.policy}"
-        limit = f"{limit}, {lease.prefix}{lease.remaining}"
-    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", limit.encode())]
+    if lease is None:
+        return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", limit.encode())]
+    limit = f"{limit}, {lease.prefix}{lease.remaining}"
+    return [(b"ratelimit-policy", _policies(policy, lease.policy)), (b"ratelimit", limit.encode())]

@@ -101,7 +101,7 @@ class Gateway:
         if refused is not None:
             return refused
         try:
-            target = paths.parse(raw_path)
+            target = paths.known(raw_path)
             if read.origin:
                 preflight = await self._cross_origin(call, read, target)
                 if preflight is not None:
@@ -189,7 +189,7 @@ class Gateway:
         if public or cors.allowed(read.origin, target.environment, await self._origins(target.environment)):
             call.cors = cors.fields(read.origin, public=public)
             if call.method == "OPTIONS" and read.wanted_method:
-                call.cors = []
+                call.cors = ()
                 return verdicts.preflight(cors.preflight(b"*" if public else read.origin))
         elif call.method == "OPTIONS" and read.wanted_method:
             return verdicts.forbidden(
@@ -266,12 +266,11 @@ def front(gateway: AsgiApp, portal: AsgiApp) -> AsgiApp:
     `.well-known/` below a FHIR base describes the authorization server, so the portal answers it.
     """
 
-    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+    def dispatch(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket"):
             raw: Any = scope.get("raw_path") or scope["path"].encode()
             if paths.is_ours(raw) and b"/fhir/R4/.well-known/" not in raw:
-                await gateway(scope, receive, send)
-                return
-        await portal(scope, receive, send)
+                return gateway(scope, receive, send)
+        return portal(scope, receive, send)
 
     return dispatch

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
 from portal.gateway.access import Access, Terms
-from portal.gateway.headers import Headers
 from portal.gateway.leases import Lease
 from portal.gateway.verdicts import ADMITTED
 
@@ -58,15 +56,12 @@ class Witness:
         self.answered: dict[str, str] = {}
 
 
-@dataclass(slots=True)
 class Call:
-    """What is known of a call; admission fills it in, the meter reads it. Times are monotonic nanoseconds."""
+    """What is known of a call; admission fills it in, the meter reads it. Times are monotonic nanoseconds.
 
-    id: str
-    request_id: str
-    method: str
-    environment: str
-    started: int
+    Defaults stand in the class: most of them are never set, and a call is made for every request.
+    """
+
     template: str = ""
     interaction: str = ""
     product: str = ""
@@ -80,6 +75,8 @@ class Call:
     violated: tuple[str, ...] = ()
     shadowed: tuple[str, ...] = ()
     status: int = 0
+    at_us: int = 0
+    """Unix microseconds at which it was judged; 0 when it was refused before."""
     forwarded: int = 0
     """When the Upstream was given the call; 0 when it was refused before."""
     answered: int = 0
@@ -96,6 +93,13 @@ class Call:
     """What passed, cut to a bound; noted in the sandbox only."""
     bytes_in: int = 0
     bytes_out: int = 0
-    cors: Headers = field(default_factory=list)
-    limits: Headers = field(default_factory=list)
+    cors: Sequence[tuple[bytes, bytes]] = ()
+    limits: Sequence[tuple[bytes, bytes]] = ()
     """RateLimit fields of the answer, whatever it will be."""
+
+    def __init__(self, call_id: str, request_id: str, method: str, environment: str, started: int) -> None:
+        self.id = call_id
+        self.request_id = request_id
+        self.method = method
+        self.environment = environment
+        self.started = started

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 
 from portal.gateway import callers, verdicts
@@ -19,14 +18,21 @@ MISSING = "send the access token as Authorization: Bearer"
 class Credentials:
     """Reads and checks what a call shows of itself. `trusted` are CIDR blocks of proxies whose word about the caller counts."""
 
-    def __init__(self, tokens: TokenVerifier, *, now: Callable[[], datetime], trusted: tuple[str, ...]) -> None:
+    def __init__(self, tokens: TokenVerifier, *, trusted: tuple[str, ...]) -> None:
         self._tokens = tokens
-        self._now = now
         self._trusted = trusted
 
-    async def claims(self, call: Call, shown: Fields) -> Claims | Refused:
+    async def claims(self, call: Call, shown: Fields, now: datetime) -> Claims | Refused:
         """The verified token of a call, or why there is none."""
         realm = call.environment
+        if len(shown.authorization) == 1 and shown.authorization[0][:7] == b"Bearer ":
+            # Nearly every call: a token seen before, told by its bytes.
+            try:
+                known = self._tokens.cached(shown.authorization[0][7:], realm, now.timestamp())
+            except TokenRefused as refused:
+                return _refused(realm, refused)
+            if known is not None:
+                return known
         if not shown.authorization:
             return verdicts.unauthenticated(realm, MISSING)
         if len(shown.authorization) > 1:
@@ -37,12 +43,10 @@ class Credentials:
             return verdicts.unauthenticated(realm, MISSING)
         if len(token) > MAX_TOKEN or not token.isascii():
             return verdicts.unauthenticated(realm, "the access token is malformed", error="invalid_token")
-        text, now = token.decode("ascii"), self._now()
         try:
-            return self._tokens.cached(text, realm, now.timestamp()) or await self._tokens.verify(text, realm, now)
+            return await self._tokens.verify(token.decode("ascii"), realm, now)
         except TokenRefused as refused:
-            detail = str(refused).replace('"', "'").replace("\\", "/")
-            return verdicts.unauthenticated(realm, detail, error="invalid_token", expired="expired" in detail)
+            return _refused(realm, refused)
 
     def place(self, access: Access, peer: str, shown: Fields) -> Refused | None:
         """Refuse a call from an address or with a certificate that the App's rules do not name."""
@@ -60,3 +64,8 @@ class Credentials:
                 "This App must call with its registered TLS client certificate",
             )
         return None
+
+
+def _refused(realm: str, refused: TokenRefused) -> Refused:
+    detail = str(refused).replace('"', "'").replace("\\", "/")
+    return verdicts.unauthenticated(realm, detail, error="invalid_token", expired="expired" in detail)

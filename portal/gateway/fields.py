@@ -11,6 +11,7 @@ class Fields:
     """`length` is -1 when Content-Length is not one whole number; `request_id` is "" unless it is well formed."""
 
     __slots__ = (
+        "accept_language",
         "authorization",
         "certificate",
         "chunked",
@@ -27,31 +28,35 @@ class Fields:
         self.authorization: tuple[bytes, ...] = ()
         self.certificate: tuple[bytes, ...] = ()
         self.forwarded_for: tuple[bytes, ...] = ()
+        self.accept_language = b""
         self.chunked = False
         self.content_type = ""
         self.length = 0
         self.origin = b""
         self.request_id = ""
-        self.size = 0
         self.wanted_method = b""
-        seen_length = False
+        size = 4 * len(headers)
+        lengths: list[bytes] = []
         for name, value in headers:
-            self.size += len(name) + len(value) + 4
-            if name not in _READ:
-                continue
-            if name == b"content-length":
-                sound = not seen_length and value.isdigit() and len(value) < 16
-                self.length = int(value) if sound else -1
-                seen_length = True
-            else:
-                self._note(name, value)
+            size += len(name) + len(value)
+            if name in _READ:
+                if name == b"authorization":
+                    self.authorization += (value,)
+                elif name == b"content-length":
+                    lengths.append(value)
+                else:
+                    self._note(name, value)
+        self.size = size
+        if lengths:
+            sound = len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 16
+            self.length = int(lengths[0]) if sound else -1
 
     def _note(self, name: bytes, value: bytes) -> None:
-        if name == b"authorization":
-            self.authorization += (value,)
-        elif name == b"x-request-id":
+        if name == b"x-request-id":
             if value and len(value) <= 64 and _REQUEST_ID_LETTERS.issuperset(value):
                 self.request_id = value.decode("ascii")
+        elif name == b"accept-language":
+            self.accept_language = value[:200]
         elif name == b"content-type":
             self.content_type = value[:100].decode("latin-1")
         elif name == b"transfer-encoding":
@@ -68,6 +73,7 @@ class Fields:
 
 _READ = frozenset(
     {
+        b"accept-language",
         b"authorization",
         b"x-request-id",
         b"content-type",

@@ -64,16 +64,15 @@ class Passage:
             self.started = True
             call.answered = self._ticks()
             call.status = message["status"]
+            given = message.get("headers", ())
+            headers = returned_response(given, extra=((b"x-request-id", call.request_id.encode()), *call.limits))
+            if call.cors:
+                headers += call.cors
             if call.bodies is not None:
-                call.bodies.answer_type = _content_type(message.get("headers", ()))
+                call.bodies.answer_type = _content_type(headers)
             if call.witness is not None:
-                call.witness.answered = witnessed_fields(message.get("headers", ()))
-            extra = [(b"x-request-id", call.request_id.encode()), *call.limits, *call.cors]
-            message = {
-                "type": "http.response.start",
-                "status": call.status,
-                "headers": returned_response(message.get("headers", ()), extra=extra),
-            }
+                call.witness.answered = witnessed_fields(given)
+            message = {"type": "http.response.start", "status": call.status, "headers": headers}
         elif message["type"] == "http.response.body":
             body = message.get("body", b"")
             call.bytes_out += len(body)
@@ -95,7 +94,8 @@ class Passage:
 
 
 def _content_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Of lower-case fields."""
     for name, value in headers:
-        if name.lower() == b"content-type":
+        if name == b"content-type":
             return value.decode("latin-1")
     return ""

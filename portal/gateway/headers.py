@@ -71,7 +71,7 @@ def forwarded_request(headers: Headers, *, extra: Headers) -> Headers:
     return kept
 
 
-def returned_response(headers: Iterable[tuple[bytes, bytes]], *, extra: Headers) -> Headers:
+def returned_response(headers: Iterable[tuple[bytes, bytes]], *, extra: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Response fields for the client: without hop-by-hop fields and those the gateway answers for, with `extra` at the end."""
     kept: Headers = []
     for name, value in headers:

@@ -63,6 +63,15 @@ class Leases:
         self._ticks = ticks
         self._leases: dict[str, Lease] = {}
 
+    def at_hand(self, subscription_id: str, limit: int, now: datetime) -> Lease | None:
+        """Spend one unit of a lease that is open, current and not empty; None when `take` must see to it."""
+        lease = self._leases.get(subscription_id)
+        if lease is None or lease.left <= 0 or lease.limit != limit or lease.window.end <= now:
+            return None
+        lease.left -= 1
+        lease.idle = False
+        return lease
+
     async def take(self, subscription_id: str, *, limit: int, period: QuotaPeriod) -> tuple[bool, Lease]:
         """Spend one unit; (False, lease) when the Quota is used up."""
         lease = self._leases.get(subscription_id)

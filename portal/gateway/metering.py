@@ -17,7 +17,7 @@ from portal.gateway.metrics import Metrics
 from portal.gateway.verdicts import ADMITTED, QUOTA_EXCEEDED
 from portal.kernel.database import SessionMaker, transaction
 from portal.traffic import service as traffic
-from portal.traffic.entries import Entry, decode_all, encode
+from portal.traffic.entries import Entry, Values, decode_all, encode
 from portal.traffic.service import Bodies, Witnessed
 from portal.usage import service as usage
 from portal.usage.service import Consumption
@@ -70,10 +70,9 @@ class JournalMeter:
         access = call.access
         if access is None:
             return  # nobody's call: counted above, but no App's log or bill to write it in
-        at_us = int(self._now().timestamp() * 1_000_000)
-        entry = entry_of(call, at_us)
+        at_us = call.at_us or int(self._now().timestamp() * 1_000_000) - (call.ended - call.started) // 1000
         try:
-            self._journal.append(encode(entry))
+            self._journal.append(encode(entry_of(call, at_us)))
         except OSError:
             self._metrics.journal_errors += 1
             log.exception("a call could not be journalled", extra={"request_id": call.request_id})
@@ -141,37 +140,37 @@ class JournalMeter:
         self._journal.close()
 
 
-def entry_of(call: Call, at_us: int) -> Entry:
-    """The journal line of an ended call."""
+def entry_of(call: Call, at_us: int) -> Values:
+    """The journal line of an ended call that began at `at_us`, as the fields of an `Entry`."""
     access, terms = call.access, call.terms
-    duration = (call.ended - call.started) // 1000
-    upstream = (call.answered - call.forwarded) // 1000 if call.answered else 0
-    return Entry(
-        id=call.id,
-        request_id=call.request_id,
-        at_us=at_us - duration,
-        environment=call.environment,
-        company_id=access.company_id if access else "",
-        app_id=access.app_id if access else "",
-        client_id=access.client_id if access else "",
-        product_id=call.product,
-        subscription_id=terms.subscription_id if terms else "",
-        method=call.method,
-        template=call.template,
-        interaction=call.interaction,
-        target=call.target if call.environment == "sandbox" else "",
-        status=call.status,
-        code=call.code,
-        detail=call.detail,
-        violated=", ".join(call.violated),
-        shadowed=", ".join(call.shadowed),
-        limits=call.limits[1][1].decode() if call.limits else "",
-        gateway_us=((call.forwarded or call.ended) - call.started) // 1000,
-        upstream_us=upstream,
-        duration_us=duration,
-        bytes_in=call.bytes_in,
-        bytes_out=call.bytes_out,
-        charged=call.lease is not None,
+    started, answered = call.started, call.answered
+    forwarded = call.forwarded
+    return (
+        call.id,
+        call.request_id,
+        at_us,
+        call.environment,
+        access.company_id if access else "",
+        access.app_id if access else "",
+        access.client_id if access else "",
+        call.product,
+        terms.subscription_id if terms else "",
+        call.method,
+        call.template,
+        call.interaction,
+        call.target,
+        call.status,
+        call.code,
+        call.detail,
+        ", ".join(call.violated),
+        ", ".join(call.shadowed),
+        call.limits[1][1].decode() if call.limits else "",
+        ((forwarded or call.ended) - started) // 1000,
+        (answered - forwarded) // 1000 if answered else 0,
+        (call.ended - started) // 1000,
+        call.bytes_in,
+        call.bytes_out,
+        call.lease is not None,
     )
 
 

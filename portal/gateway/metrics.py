@@ -5,6 +5,7 @@ Each worker answers for itself under its `worker` label, so that a scrape that m
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 
@@ -37,13 +38,7 @@ class Metrics:
         took = call.ended - call.started
         self.duration_sum += took
         self.gateway_sum += (call.forwarded or call.ended) - call.started
-        milliseconds = took / 1_000_000
-        place = 0
-        for bound in BUCKETS_MS:
-            if milliseconds <= bound:
-                break
-            place += 1
-        self.durations[place] += 1
+        self.durations[bisect_left(BUCKETS_MS, took / 1_000_000)] += 1
 
     @property
     def _label(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 MAX_PATH = 2048
@@ -64,6 +65,12 @@ def parse(raw_path: bytes) -> Target:
             raise UnknownPath("There is no such Product")
     tail = parts[4] if len(parts) > 4 else b""
     return Target(environment, kind, product, tail, split(tail))
+
+
+@lru_cache(maxsize=4096)
+def known(raw_path: bytes) -> Target:
+    """`parse`, remembered: Apps ask for the same paths again and again. Nobody may change what it returns."""
+    return parse(raw_path)
 
 
 def split(tail: bytes) -> list[str]:

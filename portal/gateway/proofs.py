@@ -6,6 +6,7 @@ that come as plain `Bearer` are refused where tokens are verified, because nobod
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from portal.gateway import verdicts
@@ -27,9 +28,15 @@ class ProofOfPossession:
         self._gateway, self._clock, self._public_url = gateway, clock, public_url
         self._memory = dpop.ProofMemory()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        given = [value for name, value in scope.get("headers", ()) if name == b"authorization"]
-        if scope["type"] != "http" or len(given) != 1 or given[0][:5].lower() != b"dpop ":
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        for name, value in scope.get("headers", ()):
+            if name == b"authorization" and value[:5].lower() == b"dpop " and scope["type"] == "http":
+                return self._bound(scope, receive, send)
+        return self._gateway(scope, receive, send)
+
+    async def _bound(self, scope: Any, receive: Any, send: Any) -> None:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if len(given) != 1:
             await self._gateway(scope, receive, send)
             return
         token = given[0][5:].strip()

@@ -94,7 +94,7 @@ class Runtime:
         self.meter = JournalMeter(Journal(data_dir / "journal"), maker, now=clock.now, metrics=self.metrics)
         self.gateway = Gateway(
             admission=Admission(
-                credentials=Credentials(tokens, now=clock.now, trusted=trusted_proxies),
+                credentials=Credentials(tokens, trusted=trusted_proxies),
                 directory=self.directory,
                 limiter=limiter or self._redis or shared,
                 leases=self.leases,

@@ -22,19 +22,19 @@ from pathlib import Path
 from portal.gateway.gcra import SECOND, Rate
 from portal.gateway.protection import Limits, Reading, refusal
 
-MAGIC = b"GOZARLIMITS4"
+MAGIC = b"GOZARLIMITS5"
 HEADER = 4096
 WORKERS = 64
 WAYS = 8
 BUCKETS = 8192
-_STATE = struct.Struct("=qq")
-_FLIGHTS = struct.Struct("=64H")
-_COUNT = struct.Struct("=H")
 _FLOCK = struct.Struct("hhqqi4x")
 _STATE_AT, _FLYING_AT = 16, 32
+_FLIGHTS_OFF = (_FLYING_AT - _STATE_AT) // 2
+"""From a row's times to its flights, counted in flights."""
 ROW = _FLYING_AT + 2 * WORKERS
 """Bytes of a row: name of the key (16), two arrival times, the calls in flight of each worker."""
-_ALIVE_AT, _CLAIMS_AT = 512, 1024
+_ALIVE_AT, _USED_AT, _CLAIMS_AT = 512, 640, 1024
+"""In the header: how many workers lived at the last claim, which columns were ever taken, whose locks say who lives."""
 
 
 class TooManyWorkers(Exception):
@@ -50,6 +50,9 @@ class SharedRateLimiter:
         self._descriptor = -1
         self._column = -1
         self._table: mmap.mmap
+        # The same bytes as whole numbers: arrival times (8 bytes each) and calls in flight (2 bytes each).
+        self._times: memoryview[int]
+        self._flights: memoryview[int]
 
     def open(self) -> None:
         """Map the table and take a column; raises `TooManyWorkers`. Done at first use when not before."""
@@ -67,12 +70,15 @@ class SharedRateLimiter:
             if self._table[: len(mark)] != mark:
                 self._table[HEADER:size] = bytes(size - HEADER)
                 self._table[: len(mark)] = mark
+                self._table[_USED_AT : _USED_AT + WORKERS] = bytes(WORKERS)
+            self._times = memoryview(self._table).cast("q")
+            self._flights = memoryview(self._table).cast("H")
             self._column = self._claim()
         finally:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, unlock)
 
     def _claim(self) -> int:
-        """A free column; its lock is held as long as this process lives."""
+        """A free column; its lock is held as long as this process lives. What dead workers left in theirs is wiped."""
         table, found, alive = self._table, -1, 1
         for column in range(WORKERS):
             lock, unlock = _locks(_CLAIMS_AT + column, 1)
@@ -81,14 +87,17 @@ class SharedRateLimiter:
             except BlockingIOError:
                 alive += 1
                 continue
+            if table[_USED_AT + column]:
+                for at in range((HEADER + _FLYING_AT) // 2 + column, len(self._flights), ROW // 2):
+                    if self._flights[at]:
+                        self._flights[at] = 0
+                table[_USED_AT + column] = 0
             if found >= 0:
                 fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, unlock)
-                continue
-            found = column
-            for at in range(HEADER + _FLYING_AT + 2 * column, len(table), ROW):
-                if table[at] or table[at + 1]:
-                    _COUNT.pack_into(table, at, 0)
+            else:
+                found = column
         if found >= 0:
+            table[_USED_AT + found] = 1
             table[_ALIVE_AT] = alive
             return found
         raise TooManyWorkers(f"at most {WORKERS} workers share one table of limits")
@@ -99,21 +108,21 @@ class SharedRateLimiter:
     def judge(self, key: str, limits: Limits, cost: int) -> Reading:
         """`take` without waiting; written out like `MemoryRateLimiter.judge`, since it runs on every call."""
         place = self._place(key)
-        alone = self._table[_ALIVE_AT] == 1
-        if not alone:
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.lock)
+        if self._table[_ALIVE_AT] == 1:
+            return self._judge(place, limits, cost, alone=True)
+        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.lock)
         try:
-            return self._judge(place, limits, cost)
+            return self._judge(place, limits, cost, alone=False)
         finally:
-            if not alone:
-                fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
 
-    def _judge(self, place: _Place, limits: Limits, cost: int) -> Reading:
+    def _judge(self, place: _Place, limits: Limits, cost: int, *, alone: bool) -> Reading:
         burst, sustained = limits.burst, limits.sustained
         now = self._ticks()
         at = self._find(place, now)
-        first, second = _STATE.unpack_from(self._table, at)
-        flying = sum(_FLIGHTS.unpack_from(self._table, at - _STATE_AT + _FLYING_AT))
+        times, flights, mine = self._times, self._flights, at * 4 + _FLIGHTS_OFF
+        first, second = times[at], times[at + 1]
+        flying = flights[mine + self._column] if alone else sum(flights[mine : mine + WORKERS])
         if first < now:
             first = now
         if second < now:
@@ -124,8 +133,9 @@ class SharedRateLimiter:
         after_second = second + (cost if cost < quota else quota or cost) * sustained.interval
         if after_first - now > burst.horizon or after_second - now > sustained.horizon or flying >= limits.concurrent:
             return refusal(limits, first, second, flying, (after_first, after_second), now)
-        _STATE.pack_into(self._table, at, after_first, after_second)
-        self._fly(at, 1)
+        times[at], times[at + 1] = after_first, after_second
+        mine += self._column
+        flights[mine] = min(flights[mine] + 1, 65535)
         return Reading(
             True,
             (burst.horizon - after_first + now) // burst.interval,
@@ -142,11 +152,11 @@ class SharedRateLimiter:
         try:
             now = self._ticks()
             at = self._find(place, now)
-            arrival = max(now, _STATE.unpack_from(self._table, at)[0])
+            arrival = max(now, self._times[at])
             after = arrival + rate.cost(cost) * rate.interval
             if after - now > rate.horizon:
                 return after - now - rate.horizon or rate.interval, rate.remaining(arrival, now)
-            _STATE.pack_into(self._table, at, after, now)
+            self._times[at], self._times[at + 1] = after, now
         finally:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
         return 0, rate.remaining(after, now)
@@ -157,7 +167,7 @@ class SharedRateLimiter:
         fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.lock)
         try:
             now = self._ticks()
-            arrival = max(now, _STATE.unpack_from(self._table, self._find(place, now))[0])
+            arrival = max(now, self._times[self._find(place, now)])
         finally:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
         return arrival - now, rate.remaining(arrival, now)
@@ -165,7 +175,7 @@ class SharedRateLimiter:
     def release(self, key: str) -> None:
         at = self._known(self._place(key))
         if at:
-            self._fly(at, -1)
+            self._land(at)
 
     def refund(self, key: str, limits: Limits, cost: int) -> None:
         place = self._place(key)
@@ -173,17 +183,17 @@ class SharedRateLimiter:
         try:
             at = self._known(place)
             if at:
-                first, second = _STATE.unpack_from(self._table, at)
-                first -= limits.burst.cost(cost) * limits.burst.interval
-                second -= limits.sustained.cost(cost) * limits.sustained.interval
-                _STATE.pack_into(self._table, at, first, second)
-                self._fly(at, -1)
+                self._times[at] -= limits.burst.cost(cost) * limits.burst.interval
+                self._times[at + 1] -= limits.sustained.cost(cost) * limits.sustained.interval
+                self._land(at)
         finally:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
 
     def close(self) -> None:
         """Let go of the table and of this worker's column."""
         if self._descriptor >= 0:
+            self._times.release()
+            self._flights.release()
             self._table.close()
             os.close(self._descriptor)
             self._descriptor = -1
@@ -202,18 +212,18 @@ class SharedRateLimiter:
         return place
 
     def _known(self, place: _Place) -> int:
-        """Where the state of the key's row begins, or 0 when the key has none."""
+        """Index of the key's first arrival time among `_times`, or 0 when the key has no row."""
         table, digest = self._table, place.digest
         if table[place.row : place.row + 16] == digest:
-            return place.row + _STATE_AT
+            return (place.row + _STATE_AT) // 8
         for row in range(place.bucket, place.bucket + WAYS * ROW, ROW):
             if table[row : row + 16] == digest:
                 place.row = row
-                return row + _STATE_AT
+                return (row + _STATE_AT) // 8
         return 0
 
     def _find(self, place: _Place, now: int) -> int:
-        """Where the state of the key's row begins; enters a new key.
+        """As `_known`; enters a new key.
 
         A new key takes an empty row or one whose allowances are full again, which says no more than an empty one; in a bucket full of
         busy keys it takes the row that will be full first.
@@ -223,19 +233,22 @@ class SharedRateLimiter:
             return known
         spare, spare_until = place.bucket, -1
         for row in range(place.bucket, place.bucket + WAYS * ROW, ROW):
-            first, second = _STATE.unpack_from(self._table, row + _STATE_AT)
-            flying = any(_FLIGHTS.unpack_from(self._table, row + _FLYING_AT))
+            at = (row + _STATE_AT) // 8
+            first, second = self._times[at], self._times[at + 1]
+            flights = (row + _FLYING_AT) // 2
+            flying = any(self._flights[flights : flights + WORKERS])
             until = max(first, second, now) if flying else max(first, second)
             if spare_until < 0 or until < spare_until:
                 spare, spare_until = row, until
         self._table[spare : spare + ROW] = place.digest + bytes(ROW - 16)
         place.row = spare
-        return spare + _STATE_AT
+        return (spare + _STATE_AT) // 8
 
-    def _fly(self, at: int, step: int) -> None:
-        column = at - _STATE_AT + _FLYING_AT + 2 * self._column
-        (flying,) = _COUNT.unpack_from(self._table, column)
-        _COUNT.pack_into(self._table, column, min(65535, max(0, flying + step)))
+    def _land(self, at: int) -> None:
+        """One call less in flight in this worker's column of the row whose times stand at `at`."""
+        column = at * 4 + _FLIGHTS_OFF + self._column
+        if self._flights[column]:
+            self._flights[column] -= 1
 
 
 class _Place:

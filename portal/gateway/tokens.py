@@ -30,7 +30,7 @@ class Claims(Protocol):
 class TokenVerifier(Protocol):
     """Checks signature, issuer, audience, times and revocation of a token for one Environment."""
 
-    def cached(self, token: str, environment: str, timestamp: float) -> Claims | None:
+    def cached(self, token: bytes, environment: str, timestamp: float) -> Claims | None:
         """Contents of a token verified a short while ago, or None; raises `TokenRefused` when it no longer holds."""
         ...
 

@@ -156,7 +156,7 @@ class AccessTokens:
         self._admin[environment] = token, issued + LIFETIME
         return token
 
-    def cached(self, token: str, environment: str, timestamp: float) -> AccessToken | None:
+    def cached(self, token: str | bytes, environment: str, timestamp: float) -> AccessToken | None:
         """The token's contents if it was verified within the last minute and still holds, else None: then `verify`.
 
         Raises `TokenRefused` for a remembered token that has since expired or been revoked. `timestamp` is Unix seconds.
@@ -164,7 +164,8 @@ class AccessTokens:
         known = self._known.get(environment)
         if known is None:
             return None
-        found = known.get(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest())
+        raw = token.encode("utf-8", "surrogatepass") if isinstance(token, str) else token
+        found = known.get(hashlib.sha256(raw).digest())
         if found is None or timestamp >= found.remembered_until:
             return None
         self.judge(found, timestamp)

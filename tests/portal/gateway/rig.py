@@ -42,7 +42,7 @@ class FakeTokens:
     def __init__(self) -> None:
         self.known: dict[str, FakeToken] = {}
 
-    def cached(self, token: str, environment: str, timestamp: float) -> FakeToken | None:
+    def cached(self, token: bytes, environment: str, timestamp: float) -> FakeToken | None:
         return None
 
     async def verify(self, token: str, environment: str, now: datetime) -> FakeToken:
@@ -71,6 +71,9 @@ class Ticks:
 class StaticDirectory:
     def __init__(self) -> None:
         self.known: dict[tuple[str, str], Access] = {}
+
+    def at_hand(self, environment: str, client_id: str) -> Access | None:
+        return None
 
     async def find(self, environment: str, client_id: str) -> Access | None:
         return self.known.get((environment, client_id))
@@ -167,7 +170,7 @@ class Rig:
         self.leases = Leases(self.store, now=self.clock.now, ticks=self.clock)
         self.gateway = Gateway(
             admission=Admission(
-                credentials=Credentials(self.tokens, now=self.clock.now, trusted=("10.0.0.0/8",)),
+                credentials=Credentials(self.tokens, trusted=("10.0.0.0/8",)),
                 directory=self.directory,
                 limiter=self.limiter,
                 leases=self.leases,

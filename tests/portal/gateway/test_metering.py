@@ -144,6 +144,16 @@ async def test_kill_9_loses_no_call_whose_answer_was_complete(sqlite: Both, tmp_
     await meter.close()
 
 
+def test_a_full_journal_file_goes_on_in_the_next_and_every_line_is_handed_over(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", size=100)
+    lines = [f"line {number} {'x' * (number * 7 % 60)}\n".encode() for number in range(40)] + [b"y" * 300 + b"\n"]
+    for line in lines:
+        journal.append(line)
+    journal.cut()
+    assert sorted(b"".join(text for _, text in journal.ready()).splitlines(True)) == sorted(lines)
+    journal.close()
+
+
 def test_a_line_torn_by_a_crash_is_left_out() -> None:
     from portal.gateway.metering import entry_of
 

@@ -192,3 +192,15 @@ async def test_four_processes_together_admit_what_one_would(tmp_path: Path) -> N
     # From the first to the last admission, as the processes saw it: the machine may have given them less than two seconds.
     seconds = max(float(row[2]) for row in found) - min(float(row[1]) for row in found)
     assert 0.99 <= admitted / (400 + 400 * seconds) <= 1.01, "a full burst, then 400 a second"
+
+
+async def test_calls_in_flight_of_workers_that_died_are_forgotten_by_the_next_start(tmp_path: Path) -> None:
+    limits, ticks = Limits(100, 6000, 2), Ticks()
+    first, second = (SharedRateLimiter(tmp_path / "l", ticks, boot="b") for _ in range(2))
+    for one in (first, second):
+        assert (await one.take("k", limits, 1)).allowed
+    for one in (first, second):
+        one.close()  # its lock ends as at a kill; what it counted stays in the table
+    alive, beside = (SharedRateLimiter(tmp_path / "l", ticks, boot="b") for _ in range(2))
+    assert (await alive.take("k", limits, 1)).concurrent_left == 1
+    assert (await beside.take("k", limits, 1)).concurrent_left == 0

@@ -19,7 +19,7 @@ import orjson
 
 from sandbox.exchange.calls import Call
 from sandbox.kernel.clock import instant
-from sandbox.kernel.database import Transaction
+from sandbox.kernel.database import Layout, Transaction
 from sandbox.kernel.ids import new_id
 from sandbox.storage import repository
 from sandbox.storage.repository import Store
@@ -27,9 +27,12 @@ from sandbox.storage.repository import Store
 log = logging.getLogger("gozar.exchange")
 FLUSH_SECONDS = 0.25
 MAX_WAITING = 20_000
-_MADE_AT_ONCE = 1_000
+_BLOCKS_AT_ONCE = 4
 _LOCK = -5
-_INSERT = "INSERT INTO access_log (number, layer, at, entry) VALUES (?1, ?2, ?3, ?4)"
+_BLOCK = 250
+"""Accesses of one Tenant that share a row."""
+_LOG = Layout("access_log", ("number", "layer", "at", "entry"), ("bigint", "integer", "bigint", "bytea"))
+Entry = tuple[Any, ...]
 _ACTIONS = {"create": "C", "update": "U", "patch": "U", "delete": "D", "read": "R", "vread": "R", "history": "R"}
 _TYPE = {
     "system": "http://terminology.hl7.org/CodeSystem/audit-event-type",
@@ -44,7 +47,7 @@ class AuditLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: list[tuple[int, int, tuple[Any, ...]]] = []
+        self._waiting: list[tuple[int, Entry]] = []
         self._task: asyncio.Task[None] | None = None
         self._lost = 0
         self._stopping = asyncio.Event()
@@ -56,10 +59,10 @@ class AuditLog:
             return
         access, request = call.access, call.request
         entry = (
-            access.client, access.user or access.subject, call.interaction, call.rtype, call.fid, status,
+            call.now, access.client, access.user or access.subject, call.interaction, call.rtype, call.fid, status,
             request.query, request.headers.get(b"x-request-id", b""), tuple(call.subjects[:50]),
         )  # fmt: skip
-        self._waiting.append((call.tenant.layer, call.now, entry))
+        self._waiting.append((call.tenant.layer, entry))
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._flush_forever())
@@ -84,14 +87,14 @@ class AuditLog:
         if not self._waiting:
             return
         taken, self._waiting = self._waiting, []
-        rows = [(layer, at, orjson.dumps(entry, default=_text)) for layer, at, entry in taken]
+        blocks = _blocks(taken)
 
         async def job(tx: Transaction) -> None:
-            first = await tx.take_numbers(len(rows))
-            await tx.many(_INSERT, [(first + n, *row) for n, row in enumerate(rows)])
+            first = await tx.take_numbers(len(blocks))
+            await tx.append({_LOG: [(first + n, *block) for n, block in enumerate(blocks)]})
 
         try:
-            await self._store.database.write(job, lock=_LOCK, weight=len(rows))
+            await self._store.database.write(job, lock=_LOCK, weight=len(blocks))
         except Exception:
             self._waiting = taken + self._waiting
             raise
@@ -108,11 +111,11 @@ class AuditLog:
     async def _make_some(self, call: Call) -> bool:
         layer = call.tenant.layer
         rows = await self._store.database.rows(
-            "SELECT number, at, entry FROM access_log WHERE layer=?1 ORDER BY number LIMIT ?2", (layer, _MADE_AT_ONCE)
+            "SELECT number, entry FROM access_log WHERE layer=?1 ORDER BY number LIMIT ?2", (layer, _BLOCKS_AT_ONCE)
         )
         if not rows:
             return False
-        events = [(at, _event(at, orjson.loads(entry))) for _, at, entry in rows]
+        events = [(at, _event(at, entry)) for _, block in rows for at, *entry in orjson.loads(block)]
         made = [(at, event, await self._store.indexer.extract(event)) for at, event in events]
 
         async def job(tx: Transaction) -> None:
@@ -131,8 +134,20 @@ class AuditLog:
                 batch.save(event, index_rows, fid=event["id"], replaced=None)
             await batch.flush(counted=False)
 
-        await self._store.database.write(job, lock=call.tenant.lock, weight=15 * len(rows))
-        return len(rows) == _MADE_AT_ONCE
+        await self._store.database.write(job, lock=call.tenant.lock, weight=15 * len(events))
+        return len(rows) == _BLOCKS_AT_ONCE
+
+
+def _blocks(taken: Sequence[tuple[int, Entry]]) -> list[tuple[int, int, bytes]]:
+    """Rows (layer, time, entries as JSON), each with up to `_BLOCK` accesses of one layer in order."""
+    by_layer: dict[int, list[Entry]] = {}
+    for layer, entry in taken:
+        by_layer.setdefault(layer, []).append(entry)
+    return [
+        (layer, entries[n][0], orjson.dumps(entries[n : n + _BLOCK], default=_text))
+        for layer, entries in by_layer.items()
+        for n in range(0, len(entries), _BLOCK)
+    ]
 
 
 def _key(store: Store, layer: int, made: Sequence[tuple[int, dict[str, Any], object]]) -> tuple[int, int, str]:

@@ -9,14 +9,8 @@ from sandbox.exchange.calls import Call
 from sandbox.fhir import validation
 from sandbox.fhir.entries import IndexEntries
 from sandbox.fhir.outcomes import Issue, Text, UnprocessableError
-from sandbox.search.probes import BASE, OWN
+from sandbox.storage import repository
 from sandbox.storage.encoding import plain
-
-_KNOWN = (
-    f"SELECT 1 FROM version v WHERE v.layer={OWN} AND v.rtype=?3 AND v.fid=?4 AND v.live=1 "
-    f"UNION ALL SELECT 1 FROM version v WHERE v.layer={BASE} AND v.rtype=?3 AND v.fid=?4 AND v.live=1 "
-    f"AND NOT EXISTS (SELECT 1 FROM shadow s WHERE s.layer={OWN} AND s.vid=v.vid)"
-)
 
 
 async def check(
@@ -43,13 +37,12 @@ async def missing_references(
     call: Call, resource: dict[str, Any], entries: IndexEntries, known: Collection[str]
 ) -> list[Issue]:
     """An issue for each reference to a resource that is not here."""
-    store, tenant = call.services.store, call.tenant
     wanted = {(kind, fid) for _, kind, fid, *_ in entries.references if fid and f"{kind}/{fid}" not in known}
-    missing = []
-    for kind, fid in sorted(wanted):
-        args = (tenant.layer, tenant.base_layer, store.dictionary.types[kind], fid)
-        if not await store.database.rows(_KNOWN, args):
-            missing.append(f"{kind}/{fid}")
+    if not wanted:
+        return []
+    store = call.services.store
+    numbers = {(store.dictionary.types[kind], fid): f"{kind}/{fid}" for kind, fid in sorted(wanted)}
+    missing = [numbers[key] for key in await repository.absent(store.database, call.tenant, list(numbers))]
     return [_unresolved(resource, reference) for reference in missing]
 
 

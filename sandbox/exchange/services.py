@@ -12,6 +12,7 @@ from sandbox.kernel.clock import Clock, micros
 from sandbox.search.compile import Compiler
 from sandbox.search.cursors import Cursors
 from sandbox.security.access import Access, Limit
+from sandbox.storage.appending import Appender
 from sandbox.storage.repository import Store
 
 
@@ -32,6 +33,12 @@ class Services:
     background: dict[str, asyncio.Task[bytes]] = field(default_factory=dict)
     """Work that outlives its request, by job; the exchange waits for it when it stops."""
     operations: dict[OperationKey, Handler] = field(default_factory=dict)
+    watched: frozenset[str] = frozenset()
+    """Types whose writes `watcher` judges."""
+    appender: Appender = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.appender = Appender(self.store, self.now)
 
     def now(self) -> int:
         """Microseconds since 1970, by the exchange's clock."""

@@ -6,12 +6,24 @@ SQL is written once with `?1`-style numbered parameters. On SQLite every awaitab
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Dialect = Literal["sqlite", "postgresql"]
+
+
+class Layout:
+    """How rows of a table are given: its columns in order, their PostgreSQL types, and statements for one row."""
+
+    __slots__ = ("columns", "delete", "insert", "table", "types")
+
+    def __init__(self, table: str, columns: Sequence[str], types: Sequence[str]) -> None:
+        self.table, self.columns, self.types = table, tuple(columns), tuple(types)
+        self.insert = insert(table, columns)
+        named = " AND ".join(f"{column}=?{n}" for n, column in enumerate(columns, 1))
+        self.delete = f"DELETE FROM {table} WHERE {named}"
 
 
 class Transaction(Protocol):
@@ -28,8 +40,12 @@ class Transaction(Protocol):
 
     async def many(self, sql: str, rows: Sequence[Row]) -> None: ...
 
-    async def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Append many rows to `table` the fastest way the database has."""
+    async def append(self, placed: Mapping[Layout, Sequence[Row]]) -> None:
+        """New rows of several tables at once, the fastest way the database has; their order does not matter."""
+        ...
+
+    async def discard(self, placed: Mapping[Layout, Sequence[Row]]) -> None:
+        """Delete exactly these rows of several tables."""
         ...
 
     async def take_numbers(self, count: int) -> int:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import asyncpg
 
-from sandbox.kernel.database import Dialect, Job, Row, numbered
+from sandbox.kernel.database import Dialect, Job, Layout, Row, numbered
 from sandbox.kernel.errors import BusyError, TooCostlyError
 
 T = TypeVar("T")
 HURRY_SECONDS = 0.05
 READ_SECONDS = 5
 _SKIPPED = 50
+_COPY_FROM = 1_500
+"""Rows from which a COPY for each table beats one statement over arrays."""
 # The SQL is written for one kind of plan: walk an index, probe others by key. A generic plan, which knows no values, would
 # else fall for scans and hashes; parsing and planning anew each time would cost more than the query.
 _PLANNING = {
@@ -31,6 +34,7 @@ _PLANNING = {
     "random_page_cost": "1.1",
     "plan_cache_mode": "force_generic_plan",
 }
+_LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
 _dollar = lru_cache(maxsize=4096)(numbered)
 
 
@@ -53,12 +57,57 @@ class PostgresTransaction:
     async def many(self, sql: str, rows: Sequence[Row]) -> None:
         await self._connection.executemany(_dollar(sql), rows)
 
-    async def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        await self._connection.copy_records_to_table(table, records=rows, columns=list(columns))
+    async def append(self, placed: Mapping[Layout, Sequence[Row]]) -> None:
+        """One statement over arrays, so one round trip, for a few rows; COPY, one for each table, for many."""
+        if sum(map(len, placed.values())) > _COPY_FROM:
+            for layout, rows in placed.items():
+                await self._connection.copy_records_to_table(layout.table, records=rows, columns=layout.columns)
+            return
+        await self._connection.execute(_inserting(tuple(placed)), *_arrays(placed))
+
+    async def discard(self, placed: Mapping[Layout, Sequence[Row]]) -> None:
+        await self._connection.execute(_deleting(tuple(placed)), *_arrays(placed))
 
     async def take_numbers(self, count: int) -> int:
         """Consecutive numbers: `counter` is not used here, a sequence stepped under a lock is."""
         return int(await self._connection.fetchval("SELECT take_version_numbers($1)", count))
+
+
+def _arrays(placed: Mapping[Layout, Sequence[Row]]) -> list[tuple[Any, ...]]:
+    """Rows as columns, table after table."""
+    return [column for rows in placed.values() for column in zip(*rows, strict=True)]
+
+
+def _unnested(layouts: Sequence[Layout]) -> Iterator[tuple[Layout, str]]:
+    """Each table with its rows out of the arrays that `_arrays` gives."""
+    mark = 0
+    for layout in layouts:
+        arrays = ",".join(f"${mark + n}::{kind}[]" for n, kind in enumerate(layout.types, 1))
+        mark += len(layout.types)
+        yield layout, f"UNNEST({arrays})"
+
+
+def _at_once(steps: Sequence[str]) -> str:
+    """Several writes as one statement."""
+    if len(steps) == 1:
+        return steps[0]
+    return "WITH " + ", ".join(f"s{n} AS ({step})" for n, step in enumerate(steps[:-1])) + " " + steps[-1]
+
+
+@lru_cache(maxsize=512)
+def _inserting(layouts: tuple[Layout, ...]) -> str:
+    return _at_once(
+        [f"INSERT INTO {one.table} ({','.join(one.columns)}) SELECT * FROM {rows}" for one, rows in _unnested(layouts)]
+    )
+
+
+@lru_cache(maxsize=512)
+def _deleting(layouts: tuple[Layout, ...]) -> str:
+    steps = []
+    for one, rows in _unnested(layouts):
+        same = " AND ".join(f"t.{column}=u.{column}" for column in one.columns)
+        steps.append(f"DELETE FROM {one.table} t USING {rows} AS u({','.join(one.columns)}) WHERE {same}")
+    return _at_once(steps)
 
 
 class PostgresDatabase:
@@ -70,6 +119,7 @@ class PostgresDatabase:
         self._dsn = dsn
         self._size = size
         self._slow: dict[str, int] = {}
+        self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._idle: list[asyncpg.Connection[asyncpg.Record]] = []
 
     async def start(self) -> None:
@@ -103,10 +153,18 @@ class PostgresDatabase:
         else:
             self._idle.append(connection)
 
+    async def _take(self) -> asyncpg.Connection[asyncpg.Record]:
+        """An idle connection that still lives, or a new one."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return await self._connect()
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         async with self._slots:
-            connection = self._idle.pop() if self._idle else await self._connect()
+            connection = await self._take()
             try:
                 yield connection
             finally:
@@ -117,12 +175,14 @@ class PostgresDatabase:
         if hurry:
             return await self._hurried(sql, args)
         async with self._slots:
-            connection = self._idle.pop() if self._idle else await self._connect()
+            connection = await self._take()
             try:
                 found: list[Row] = await connection.fetch(_dollar(sql), *args)  # records unpack as tuples
                 return found
             except asyncpg.QueryCanceledError as stopped:
                 raise TooCostlyError(READ_SECONDS) from stopped
+            except _LOST as lost:
+                raise BusyError("the connection to the database was lost") from lost
             finally:
                 if not connection.is_closed():
                     self._idle.append(connection)
@@ -154,7 +214,24 @@ class PostgresDatabase:
                 yield [tuple(row) for row in chunk]
 
     async def write(self, job: Job[T], *, lock: int, weight: int = 1) -> T:
-        async with self._connection() as connection, connection.transaction():
-            await connection.execute(f"SET LOCAL statement_timeout = {max(30_000, weight * 10)}")
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", lock)
-            return await job(PostgresTransaction(connection))
+        waiting = self._turns.setdefault(lock, asyncio.Lock())  # who waits for a turn holds no connection
+        try:
+            async with waiting, self._connection() as connection:
+                return await self._run(connection, job, lock, weight)
+        except asyncpg.QueryCanceledError as stopped:
+            raise BusyError("the write took too long, or another process held its lock") from stopped
+        except _LOST as lost:
+            raise BusyError("the connection to the database was lost") from lost
+
+    async def _run(self, connection: asyncpg.Connection[asyncpg.Record], job: Job[T], lock: int, weight: int) -> T:
+        """The job between BEGIN with its lock and COMMIT: two round trips around its own."""
+        limit = max(30_000, weight * 10)
+        await connection.execute(f"BEGIN; SET LOCAL statement_timeout={limit}; SELECT pg_advisory_xact_lock({lock})")
+        try:
+            result = await job(PostgresTransaction(connection))
+        except BaseException:
+            if not connection.is_closed():
+                await connection.execute("ROLLBACK")
+            raise
+        await connection.execute("COMMIT")
+        return result

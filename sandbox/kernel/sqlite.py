@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sandbox.kernel.database import Dialect, Job, Row, insert
+from sandbox.kernel.database import Dialect, Job, Layout, Row
 from sandbox.kernel.errors import BusyError, TooCostlyError
 
 T = TypeVar("T")
@@ -26,7 +26,8 @@ READ_SECONDS = 5.0
 LOCK_SECONDS = 15.0
 INLINE_WEIGHT = 400
 GROUP = 128
-_LEFT_OUT = 50
+_LEFT_OUT = 25
+_LEFT_OUT_MOST = 800
 _PAGE_PRAGMAS = ("cache_size=-65536", "mmap_size=2147418112", "temp_store=MEMORY", "foreign_keys=OFF")
 
 
@@ -37,14 +38,22 @@ class _Reader:
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
         for pragma in (*_PAGE_PRAGMAS, "query_only=ON", "busy_timeout=5000"):
             self.connection.execute(f"PRAGMA {pragma}")
+        self._clock: Callable[[], float] = time.monotonic
         self._deadline = 0.0
         self.connection.set_progress_handler(self._overdue, 10_000)
 
     def _overdue(self) -> bool:
-        return time.monotonic() > self._deadline
+        return self._clock() > self._deadline
 
     def rows(self, sql: str, args: Sequence[Any], seconds: float) -> list[Row]:
+        self._clock = time.monotonic
         self._deadline = time.monotonic() + seconds
+        return self.connection.execute(sql, args).fetchall()
+
+    def rows_inline(self, sql: str, args: Sequence[Any], seconds: float) -> list[Row]:
+        """As `rows`, with `seconds` of this thread's own work: a busy machine does not make a query slow."""
+        self._clock = time.thread_time
+        self._deadline = time.thread_time() + seconds
         return self.connection.execute(sql, args).fetchall()
 
     def close(self) -> None:
@@ -70,8 +79,13 @@ class SqliteTransaction:
     async def many(self, sql: str, rows: Sequence[Row]) -> None:
         self._connection.executemany(sql, rows)
 
-    async def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        self._connection.executemany(insert(table, columns), rows)
+    async def append(self, placed: Mapping[Layout, Sequence[Row]]) -> None:
+        for layout, rows in placed.items():
+            self._connection.executemany(layout.insert, rows)
+
+    async def discard(self, placed: Mapping[Layout, Sequence[Row]]) -> None:
+        for layout, rows in placed.items():
+            self._connection.executemany(layout.delete, rows)
 
     async def take_numbers(self, count: int) -> int:
         first = self._next
@@ -103,6 +117,28 @@ class _Pending:
             self.future.set_result(self.result)
 
 
+class _Turns:
+    """How often a statement that was too slow is not tried again in the loop: twice as often each time it fails."""
+
+    __slots__ = ("left", "whole")
+
+    def __init__(self) -> None:
+        self.left = self.whole = _LEFT_OUT
+
+    def again(self) -> None:
+        self.left = self.whole = min(self.whole * 2, _LEFT_OUT_MOST)
+
+
+def _skip(skipped: dict[str, _Turns], sql: str) -> None:
+    known = skipped.get(sql)
+    if known is not None:
+        known.again()
+        return
+    if len(skipped) > 500:
+        skipped.clear()
+    skipped[sql] = _Turns()
+
+
 class SqliteDatabase:
     """The exchange database in one SQLite file."""
 
@@ -113,8 +149,8 @@ class SqliteDatabase:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="sqlite-read")
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
         self._idle: list[_Reader] = []
-        self._slow: set[str] = set()
-        self._left_out: dict[str, int] = {}
+        self._slow: dict[str, _Turns] = {}
+        self._left_out: dict[str, _Turns] = {}
         self._queue: list[_Pending] = []
         self._writing = False
 
@@ -143,24 +179,25 @@ class SqliteDatabase:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     async def rows(self, sql: str, args: Sequence[Any] = (), *, hurry: bool = False) -> list[Row]:
-        if hurry and self._left_out.get(sql, 0) > 0:
-            # It was too slow the last time; it is tried again now and then.
-            self._left_out[sql] -= 1
-            raise TooCostlyError(HURRY_SECONDS)
-        if hurry or sql not in self._slow:
+        skipped = self._left_out if hurry else self._slow
+        turns = skipped.get(sql)
+        if turns is None or turns.left == 0:
             try:
-                return self._reader.rows(sql, args, HURRY_SECONDS if hurry else INLINE_SECONDS)
+                found = self._reader.rows_inline(sql, args, HURRY_SECONDS if hurry else INLINE_SECONDS)
             except sqlite3.OperationalError as stopped:
                 if "interrupted" not in str(stopped):
                     raise
+                _skip(skipped, sql)
                 if hurry:
-                    if len(self._left_out) > 500:
-                        self._left_out.clear()
-                    self._left_out[sql] = _LEFT_OUT
                     raise TooCostlyError(HURRY_SECONDS) from stopped
-                if len(self._slow) > 500:
-                    self._slow.clear()
-                self._slow.add(sql)
+            else:
+                if turns is not None:
+                    del skipped[sql]
+                return found
+        else:
+            turns.left -= 1
+            if hurry:
+                raise TooCostlyError(HURRY_SECONDS)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._rows_in_thread, sql, args)
 
     def _rows_in_thread(self, sql: str, args: Sequence[Any]) -> list[Row]:

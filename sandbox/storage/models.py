@@ -7,8 +7,9 @@ parameter) pair, `system` that of a code system, `rtype` that of a resource type
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, LargeBinary, Table, text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, SmallInteger, String, Table, Text, text
 
+from sandbox.kernel.database import Layout
 from sandbox.kernel.tables import Big, Id_C, Small, Text_C, field, key, keyed, metadata
 
 dictionary = keyed("dictionary", key("kind", Text_C), key("name", Text_C), field("number", Integer))
@@ -149,6 +150,26 @@ INDEX_TABLES: tuple[Table, ...] = (
 )
 COLUMNS: dict[str, tuple[str, ...]] = {t.name: tuple(c.name for c in t.columns) for t in (version, *INDEX_TABLES)}
 COPIED: tuple[str, ...] = tuple(t.name for t in (shadow, *INDEX_TABLES))
+
+
+def _layout(table: Table) -> Layout:
+    """`layer` and `vid` lead in rows of index tables: see `sandbox.storage.rows.IndexRows.place`."""
+    columns = list(table.columns)
+    if table is not version:
+        columns.sort(key=lambda column: {"layer": 0, "vid": 1}.get(column.name, 2))
+    return Layout(table.name, [c.name for c in columns], [_POSTGRES[type(c.type)] for c in columns])
+
+
+_POSTGRES: dict[type, str] = {
+    BigInteger: "bigint",
+    Integer: "integer",
+    SmallInteger: "smallint",
+    Float: "double precision",
+    LargeBinary: "bytea",
+    Text: "text",
+    String: "text",
+}
+LAYOUTS: dict[str, Layout] = {t.name: _layout(t) for t in (version, *INDEX_TABLES)}
 
 # Every access, in a row of a few small fields; AuditEvent resources are made from them when someone looks.
 access_log = Table(

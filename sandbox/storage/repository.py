@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sandbox.kernel.database import Database, Transaction, insert
+from sandbox.kernel.database import Database, Row, Transaction
 from sandbox.storage.dictionary import Dictionary
 from sandbox.storage.encoding import load, stamped
-from sandbox.storage.models import COLUMNS
+from sandbox.storage.models import LAYOUTS
 from sandbox.storage.rows import Indexer, IndexRows
 from sandbox.tenants import service as tenants
 from sandbox.tenants.service import QuotaError, Tenant
@@ -22,7 +22,6 @@ CREATED: Final = 1
 UPDATED: Final = 2
 PATCHED: Final = 3
 DELETED: Final = 4
-_LOAD_FROM = 60
 
 _FIELDS = "vid, layer, rtype, fid, ver, updated, method, body"
 _NEWEST = f"SELECT {_FIELDS} FROM version WHERE layer=?{{layer}} AND rtype=?3 AND fid=?4 ORDER BY ver DESC LIMIT 1"
@@ -74,6 +73,29 @@ async def read(source: Database | Transaction, tenant: Tenant, rtype: int, fid: 
 async def read_version(source: Database | Transaction, tenant: Tenant, rtype: int, fid: str, ver: int) -> Stored | None:
     rows = await source.rows(_VREAD, (tenant.layer, tenant.base_layer, rtype, fid, ver))
     return Stored(*rows[0]) if rows else None
+
+
+_LIVE = (
+    "EXISTS (SELECT 1 FROM version v WHERE v.layer=?1 AND v.rtype={rtype} AND v.fid={fid} AND v.live=1) "
+    "OR EXISTS (SELECT 1 FROM version v WHERE v.layer=?2 AND v.rtype={rtype} AND v.fid={fid} AND v.live=1 "
+    "AND NOT EXISTS (SELECT 1 FROM shadow s WHERE s.layer=?1 AND s.vid=v.vid))"
+)
+_IS_LIVE = f"SELECT 1 WHERE {_LIVE.format(rtype='?3', fid='?4')}"
+_ABSENT = (
+    "SELECT w.rtype, w.fid FROM UNNEST(CAST(?3 AS smallint[]), CAST(?4 AS text[])) AS w(rtype, fid) "
+    f"WHERE NOT ({_LIVE.format(rtype='w.rtype', fid='w.fid')})"
+)
+
+
+async def absent(
+    source: Database | Transaction, tenant: Tenant, keys: Sequence[tuple[int, str]]
+) -> list[tuple[int, str]]:
+    """Those of `keys` (type number, id) that name nothing alive, in their order: one round trip."""
+    layers = (tenant.layer, tenant.base_layer)
+    if source.dialect == "sqlite":
+        return [key for key in keys if not await source.rows(_IS_LIVE, (*layers, *key))]
+    gone = {tuple(row) for row in await source.rows(_ABSENT, (*layers, [k[0] for k in keys], [k[1] for k in keys]))}
+    return [key for key in keys if key in gone]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,31 +173,26 @@ class Batch:
             await self._tx.many("INSERT INTO shadow (layer, vid) VALUES (?1, ?2)", base)
         if own:
             await self._tx.many("UPDATE version SET live=0 WHERE vid=?1", [(old.vid,) for old in own])
-        gone: dict[str, list[tuple[Any, ...]]] = {}
+        gone: dict[str, list[Row]] = {}
         for old in own:
             if not old.deleted:
                 # Index rows follow from the body alone, so the old ones are known without looking for them.
-                rows = await self._store.indexer.extract_known(self._tx, load(old.body))
-                rows.place(gone, layer=old.layer, vid=old.vid)
-        for table, rows_of_table in gone.items():
-            await self._tx.many(_DELETE[table], rows_of_table)
+                known = await self._store.indexer.extract_known(self._tx, load(old.body))
+                known.place(gone, layer=old.layer, vid=old.vid)
+        if gone:
+            await self._tx.discard({LAYOUTS[table]: rows for table, rows in gone.items()})
 
     async def _append(self) -> None:
         first = await self._tx.take_numbers(len(self.drafts))
         self.vids = list(range(first, first + len(self.drafts)))
         layer = self.tenant.layer
-        placed: dict[str, list[tuple[Any, ...]]] = {"version": []}
+        placed: dict[str, list[Row]] = {"version": []}
         versions = placed["version"]
         for vid, d in enumerate(self.drafts, first):
             versions.append((vid, layer, d.rtype, d.fid, d.ver, self.stamp, d.method, int(d.rows is not None), d.body))
             if d.rows is not None:
                 d.rows.place(placed, layer=layer, vid=vid)
-        bulk = len(versions) >= _LOAD_FROM
-        for table, rows_of_table in placed.items():
-            if bulk:
-                await self._tx.load(table, COLUMNS_IN_ORDER[table], rows_of_table)
-            else:
-                await self._tx.many(_INSERT[table], rows_of_table)
+        await self._tx.append({LAYOUTS[table]: rows for table, rows in placed.items()})
 
     async def _count(self) -> None:
         size = sum(len(draft.body) for draft in self.drafts)
@@ -190,22 +207,6 @@ class Batch:
             raise QuotaError("resources", self.tenant.max_resources)
         if octets > self.tenant.max_bytes and size > 0:
             raise QuotaError("bytes", self.tenant.max_bytes)
-
-
-# Index rows are placed as (layer, vid, values...): see `IndexRows.place`.
-COLUMNS_IN_ORDER: dict[str, tuple[str, ...]] = {
-    table: columns if table == "version" else ("layer", "vid", *(c for c in columns if c not in ("layer", "vid")))
-    for table, columns in COLUMNS.items()
-}
-_INSERT = {table: insert(table, columns) for table, columns in COLUMNS_IN_ORDER.items()}
-
-
-def _deletion(table: str, columns: Sequence[str]) -> str:
-    where = " AND ".join(f"{column}=?{n}" for n, column in enumerate(columns, 1))
-    return f"DELETE FROM {table} WHERE {where}"
-
-
-_DELETE = {table: _deletion(table, columns) for table, columns in COLUMNS_IN_ORDER.items() if table != "version"}
 
 
 async def begin(store: Store, tx: Transaction, tenant: str, stamp: int) -> Batch:

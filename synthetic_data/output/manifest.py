@@ -76,17 +76,18 @@ class Tally:
 _IMPERFECT = re.compile(rb'CodeSystem/imperfection","code":"([a-z-]+)"')
 
 
-def count(batch: Batch) -> dict[str, int]:
-    """What one person adds to the tally: a 1 for each story with a diagnosis, and the number of each imperfection."""
-    found: dict[str, int] = {}
+def count(batch: Batch, imperfect: bool) -> dict[str, int]:
+    """What one person adds to the tally: a 1 for each story with a diagnosis, and, where there may be some (`imperfect`), the
+    number of each imperfection."""
     start = len(batch.label) + 1
-    for kind, identifier, content in batch.resources:
-        if kind == "Condition":
-            found["diagnosed:" + identifier[start:].rstrip("0123456789")] = 1
-        if content.find(b"CodeSystem/imperfection", 0, 600) > 0:  # meta comes first in everything that is written
-            for name in _IMPERFECT.findall(content):
-                key = "imperfections:" + name.decode().replace("-", "_")
-                found[key] = found.get(key, 0) + 1
+    known = [identifier for kind, identifier, _ in batch.resources if kind == "Condition"]
+    found = dict.fromkeys(["diagnosed:" + identifier[start:].rstrip("0123456789") for identifier in known], 1)
+    if imperfect:
+        for _, _, content in batch.resources:
+            if content.find(b"CodeSystem/imperfection", 0, 600) > 0:  # meta comes first in everything that is written
+                for name in _IMPERFECT.findall(content):
+                    key = "imperfections:" + name.decode().replace("-", "_")
+                    found[key] = found.get(key, 0) + 1
     return found
 
 

@@ -1,89 +1,110 @@
 """NDJSON: one file per resource type, one resource per line, infrastructure first and then people in member order."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from mmap import ACCESS_READ, mmap
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..generator import Batch, Simulation, shared_resources
+from ..generator import Batch, Shard, Simulation, shared_resources
 from ..population import PopulationSpec
-from .directory import PARTIAL, Directory, explain
+from .course import Course, no_collector
+from .directory import PARTIAL, Directory, explain, write_at
 from .manifest import Tally, count, describe
-from .pool import run
 from .progress import Progress
 
-_EVERY = 8  # shards between two checkpoints
+_EVERY = 4  # shards between two checkpoints
+_PIECE = 40  # people whose lines are joined before they are written: some ten megabytes
+
+Lines = dict[str, bytes]
 
 
-class Written(NamedTuple):
-    """A shard as lines: for each type (bytes, number of lines), how many people, and what they add to the tally."""
+class Told(NamedTuple):
+    """What came out of a shard: for each type its length in bytes and its lines, the people, and what they add to the tally."""
 
-    first: str
-    lines: dict[str, tuple[bytes, int]]
+    sizes: dict[str, tuple[int, int]]
     people: int
     tally: dict[str, int]
 
 
-def by_type(batches: Iterator[Batch]) -> Written:
-    """The lines of each type's file."""
+def by_type(batches: Iterator[Batch], imperfect: bool, most: int | None = None) -> tuple[Told, Lines]:
+    """The lines of each type's file, of the next `most` people or of all; `imperfect` as for `count`."""
     found: dict[str, list[bytes]] = {}
     tally = Tally()
     people = 0
-    first = ""
     for batch in batches:
         people += 1
-        first = first or batch.label
-        tally.add(count(batch))
+        tally.add(count(batch, imperfect))
         for kind, _, content in batch.resources:
-            try:
+            if kind in found:
                 found[kind].append(content)
-            except KeyError:
+            else:
                 found[kind] = [content]
-    return Written(
-        first, {kind: (b"\n".join(lines) + b"\n", len(lines)) for kind, lines in found.items()}, people, tally.counts
-    )
+        if people == most:
+            break
+    made = {}
+    sizes = {}
+    for kind, lines in found.items():
+        lines.append(b"")  # a newline at the end, without another copy
+        made[kind] = b"\n".join(lines)
+        sizes[kind] = (len(made[kind]), len(lines) - 1)
+    return Told(sizes, people, tally.counts), made
 
 
-class Part(NamedTuple):
-    """A shard in a file of its own, made by a worker: the types one after another, with their lengths and lines."""
+class Scribe:
+    """The craft of NDJSON: the parent knows how long every file is, so workers write to their places in it."""
 
-    path: Path
-    pieces: list[tuple[str, int, int]]
-    people: int
-    tally: dict[str, int]
+    def __init__(self, directory: Directory, imperfect: bool) -> None:
+        self._directory, self._imperfect = directory, imperfect
+        self._files: dict[str, int] = {}
+
+    def make(self, batches: Iterator[Batch]) -> tuple[Told, Lines]:
+        """The lines of a shard."""
+        return by_type(batches, self._imperfect)
+
+    def place(self, told: Told) -> dict[str, int]:
+        """Where the lines of each type begin."""
+        return {kind: self._directory.reserve(f"{kind}.ndjson", size) for kind, (size, _) in told.sizes.items()}
+
+    def put(self, kept: Lines, place: dict[str, int]) -> None:
+        """Write them there."""
+        path = self._directory.path
+        try:
+            for kind, content in kept.items():
+                if kind not in self._files:
+                    self._files[kind] = os.open(path / f"{kind}.ndjson{PARTIAL}", os.O_WRONLY)
+                write_at(self._files[kind], content, place[kind])
+        except OSError as error:
+            raise explain(error, path) from error
 
 
-def to_part(path: Path, batches: Iterator[Batch]) -> Part:
-    """Write a shard beside the output; only its description goes back to the parent."""
-    written = by_type(batches)
-    number = int(written.first.partition("-")[2] or "0", 16)
-    target = path / f".part-{number}{PARTIAL}"
-    if not written.lines:
-        return Part(target, [], 0, {})
-    try:
-        with target.open("wb") as file:
-            file.writelines(content for content, _ in written.lines.values())
-    except OSError as error:
-        raise explain(error, path) from error
-    pieces = [(kind, len(content), count) for kind, (content, count) in written.lines.items()]
-    return Part(target, pieces, written.people, written.tally)
+def _alone(directory: Directory, simulation: Simulation, course: Course) -> Iterator[tuple[Shard, int, dict[str, int]]]:
+    with no_collector():
+        for shard in course.shards(simulation):
+            batches = simulation.batches(shard)
+            people = 0
+            tally = Tally()
+            while True:
+                told, lines = by_type(batches, bool(simulation.spec.imperfections), _PIECE)
+                for kind, content in lines.items():
+                    directory.append(f"{kind}.ndjson", content, told.sizes[kind][1])
+                people += told.people
+                tally.add(told.tally)
+                if told.people < _PIECE:
+                    break
+            yield shard, people, tally.counts
 
 
-def _take(directory: Directory, part: Part) -> None:
-    """Append a worker's part to the files, and remove it."""
-    if part.pieces:
-        with (
-            part.path.open("rb") as file,
-            mmap(file.fileno(), 0, access=ACCESS_READ) as content,
-            memoryview(content) as view,
-        ):
-            at = 0
-            for kind, length, lines in part.pieces:
-                with view[at : at + length] as piece:
-                    directory.append(f"{kind}.ndjson", piece, lines)
-                at += length
-        part.path.unlink()
+def _together(
+    directory: Directory, simulation: Simulation, course: Course, jobs: int
+) -> Iterator[tuple[Shard, int, dict[str, int]]]:
+    from .crew import SHARD, Crew  # with one worker, nothing of this is needed
+
+    with Crew(simulation, Scribe(directory, bool(simulation.spec.imperfections)), jobs) as crew:
+        _write_shared(directory, simulation.spec)  # while the workers are busy already
+        for shard, told in crew.run(course.shards(simulation, SHARD, jobs)):
+            for kind, (size, lines) in told.sizes.items():
+                directory.absorb(f"{kind}.ndjson", size, lines)
+            yield shard, told.people, told.tally
 
 
 def write_ndjson(
@@ -92,32 +113,26 @@ def write_ndjson(
     """Write a population; returns the manifest. A run that was interrupted goes on where it stopped."""
     manifest = describe(spec, "ndjson")
     with Directory(path, manifest, overwrite) as directory:
-        done = directory.done or {"people": 0, "household": -1, "seen": 0, "tally": {}}
-        if done["household"] < 0:
-            for kind, lines in _shared(spec).items():
-                directory.append(f"{kind}.ndjson", b"\n".join(lines) + b"\n", len(lines))
-        tally = Tally(done["tally"])
-        people, seen, household = done["people"], done["seen"], done["household"]
-        shards = (shard for shard in Simulation(spec).shards() if shard.household > household)
-        task: Callable[[Iterator[Batch]], Written | Part] = by_type if jobs == 1 else partial(to_part, path)
-        for number, (shard, result) in enumerate(run(spec, shards, task, jobs)):
-            if isinstance(result, Part):
-                _take(directory, result)
-            else:
-                for kind, (content, lines_in_it) in result.lines.items():
-                    directory.append(f"{kind}.ndjson", content, lines_in_it)
-            people, seen = people + result.people, seen + shard.keep
-            tally.add(result.tally)
+        course = Course(directory.done)
+        simulation = Simulation(spec)
+        if jobs == 1:
+            _write_shared(directory, spec)
+            run = _alone(directory, simulation, course)
+        else:
+            run = _together(directory, simulation, course, jobs)
+        for number, told in enumerate(run):
+            course.advance(*told)
             if number % _EVERY == _EVERY - 1:
-                directory.checkpoint(
-                    {"people": people, "household": shard.household, "seen": seen, "tally": tally.counts}
-                )
-            progress(seen, spec.size - spec.first)
-        return directory.finish({**manifest, "people": people, **tally.told()})
+                directory.checkpoint(course.record())
+            progress(course.seen, spec.size - spec.first)
+        return directory.finish({**manifest, "people": course.people, **course.tally.told()})
 
 
-def _shared(spec: PopulationSpec) -> dict[str, list[bytes]]:
-    found: dict[str, list[bytes]] = {}
-    for kind, _, content in shared_resources(spec):
-        found.setdefault(kind, []).append(content)
-    return found
+def _write_shared(directory: Directory, spec: PopulationSpec) -> None:
+    """The infrastructure comes first in every file; an earlier, interrupted run has written it."""
+    if directory.done is None:
+        found: dict[str, list[bytes]] = {}
+        for kind, _, content in shared_resources(spec):
+            found.setdefault(kind, []).append(content)
+        for kind, lines in found.items():
+            directory.append(f"{kind}.ndjson", b"\n".join([*lines, b""]), len(lines))

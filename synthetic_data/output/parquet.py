@@ -1,10 +1,9 @@
 """Parquet: flat analytics tables. The only module that imports pyarrow, and only when it is used."""
 
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -12,15 +11,15 @@ import pyarrow.parquet as pq
 
 from ..generator import Batch, Simulation
 from ..population import PopulationSpec
+from .course import Course, run
 from .directory import PARTIAL, Directory, explain
 from .manifest import Tally, count, describe
-from .pool import run
 from .progress import Progress
 from .tables import BOOLEANS, COLUMNS, FLOATS, INTEGERS, TABLES
 
 Columns = dict[str, dict[str, list[Any]]]
-Found = tuple[Columns, int, dict[str, int]]
-_GROUP = 65_536  # rows of a row group: fixed, so that the bytes do not depend on shards or jobs
+_GROUP = 16_384  # rows of a row group: fixed, so that the bytes do not depend on shards or jobs
+_PIECE = 20  # people whose rows are gathered as Python values before they become columns
 
 
 def _type(column: str) -> pa.DataType:
@@ -34,22 +33,72 @@ def _type(column: str) -> pa.DataType:
 SCHEMAS = {table: pa.schema([(column, _type(column)) for column in columns]) for table, columns in COLUMNS.items()}
 
 
-def columns(batches: Iterator[Batch]) -> Found:
-    """The rows of a shard, column by column; how many people; and what they add to the tally."""
-    tally = Tally()
-    people = 0
-    made: Columns = {table: {name: [] for name in names} for table, names in COLUMNS.items()}
-    for batch in batches:
-        people += 1
-        tally.add(count(batch))
-        for kind, _, content in batch.resources:
-            if kind in TABLES:
-                table, rows = TABLES[kind]
-                target = made[table]
-                for row in rows(orjson.loads(content)):
-                    for name, value in row.items():
-                        target[name].append(value)
-    return made, people, tally.counts
+class Told(NamedTuple):
+    """What came out of a shard: the new rows of each table, as Arrow's own bytes, the people, and what they add to the tally."""
+
+    tables: dict[str, bytes]
+    people: int
+    tally: dict[str, int]
+
+
+class Clerk:
+    """The craft of tables: workers turn resources into columns, the parent writes them."""
+
+    def __init__(self, imperfect: bool) -> None:
+        self._imperfect = imperfect
+
+    def make(self, batches: Iterator[Batch]) -> tuple[Told, None]:
+        """The rows of a shard."""
+        tally = Tally()
+        people = 0
+        streams = {table: _Stream(table) for table in COLUMNS}
+        made = _empty()
+        for batch in batches:
+            people += 1
+            tally.add(count(batch, self._imperfect))
+            for kind, _, content in batch.resources:
+                if kind in TABLES:
+                    table, rows = TABLES[kind]
+                    target = made[table]
+                    for row in rows(orjson.loads(content)):
+                        for name, value in row.items():
+                            target[name].append(value)
+            if people % _PIECE == 0:
+                _pass_on(made, streams)
+                made = _empty()
+        _pass_on(made, streams)
+        return Told({table: stream.content() for table, stream in streams.items()}, people, tally.counts), None
+
+    def place(self, told: Told) -> None:
+        """The parent has the rows already."""
+
+    def put(self, kept: None, place: None) -> None:
+        """The parent has the rows already."""
+
+
+def _empty() -> Columns:
+    return {table: {name: [] for name in names} for table, names in COLUMNS.items()}
+
+
+def _pass_on(made: Columns, streams: "dict[str, _Stream]") -> None:
+    for table, values in made.items():
+        streams[table].add(values)
+
+
+class _Stream:
+    """Rows of one table on their way to another process."""
+
+    def __init__(self, table: str) -> None:
+        self._schema = SCHEMAS[table]
+        self._sink = pa.BufferOutputStream()
+        self._writer = pa.ipc.new_stream(self._sink, self._schema)
+
+    def add(self, values: dict[str, list[Any]]) -> None:
+        self._writer.write_batch(pa.record_batch(values, schema=self._schema))
+
+    def content(self) -> bytes:
+        self._writer.close()
+        return bytes(self._sink.getvalue())
 
 
 class _Table:
@@ -62,8 +111,8 @@ class _Table:
         self._count = 0
         self._writer = pq.ParquetWriter(path, SCHEMAS[table], compression="zstd")
 
-    def add(self, values: dict[str, list[Any]]) -> None:
-        made = pa.table(values, schema=SCHEMAS[self.table])
+    def add(self, content: bytes) -> None:
+        made = pa.ipc.open_stream(content).read_all()
         self._waiting.append(made)
         self._count += made.num_rows
         self.rows += made.num_rows
@@ -106,29 +155,20 @@ def write_parquet(
     """Write the tables; returns the manifest. A Parquet file cannot be continued: an interrupted run begins again."""
     manifest = describe(spec, "parquet")
     with Directory(path, manifest, overwrite) as directory:
-        people = seen = 0
-        tally = Tally()
+        course = Course(None)
+        clerk = Clerk(bool(spec.imperfections))
         try:
             with _Tables(path) as tables:
-                for shard, (found, here, counts) in run(spec, Simulation(spec).shards(), columns, jobs):
-                    for table, values in found.items():
-                        tables.made[table].add(values)
-                    tally.add(counts)
-                    people, seen = people + here, seen + shard.keep
-                    progress(seen, spec.size - spec.first)
+                for shard, told in run(Simulation(spec), course, clerk, jobs):
+                    for table, content in told.tables.items():
+                        tables.made[table].add(content)
+                    course.advance(shard, told.people, told.tally)
+                    progress(course.seen, spec.size - spec.first)
             for name, written in tables.made.items():
-                directory.adopt(f"{name}.parquet", written.rows, _digest(written.path))
+                directory.adopt(f"{name}.parquet", written.rows)
         except OSError as error:
             raise explain(error, path) from error
-        return directory.finish({**manifest, "people": people, **tally.told()})
-
-
-def _digest(path: Path) -> str:
-    digest = sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+        return directory.finish({**manifest, "people": course.people, **course.tally.told()})
 
 
 def texts(path: Path) -> Iterator[tuple[str, str]]:

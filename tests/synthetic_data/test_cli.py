@@ -51,7 +51,7 @@ def test_an_interrupted_run_looks_unfinished_and_can_be_resumed(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("synthetic_data.cli.silent", stop)
+        patched.setattr("synthetic_data.output.progress.silent", stop)
         assert _write(tmp_path / "torn") == 130
     assert "interrupted" in capsys.readouterr().err
     names = {path.name for path in (tmp_path / "torn").iterdir()}
@@ -64,8 +64,8 @@ def test_an_interrupted_run_looks_unfinished_and_can_be_resumed(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--patients", "0"], 2, "size must be between"),
-        (["--patients", "many"], 2, "invalid int value"),
+        (["--patients", "0"], 2, "--patients must be between 1 and 5,000,000, not 0"),
+        (["--patients", "many"], 2, "not a whole number"),
         (["--region", "Atlantis"], 2, "unknown province"),
         (["--as-of", "yesterday"], 2, "not a date"),
         (["--jobs", "0"], 2, "jobs must be"),

@@ -123,7 +123,7 @@ def test_an_interrupted_bundle_run_is_resumed(tmp_path: Path, monkeypatch: pytes
         def stop(done: int, total: int) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr("synthetic_data.cli.silent", stop)
+        patched.setattr("synthetic_data.output.progress.silent", stop)
         assert _write(tmp_path / "torn", "bundle") == 130
     assert not (tmp_path / "torn" / "manifest.json").exists()
     assert _write(tmp_path / "torn", "bundle") == 0
@@ -137,7 +137,7 @@ def test_an_unfinished_run_of_another_population_is_not_overwritten_unasked(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("synthetic_data.cli.silent", stop)
+        patched.setattr("synthetic_data.output.progress.silent", stop)
         assert _write(tmp_path, "ndjson") == 130
     assert _write(tmp_path, "ndjson", "--region", "Yazd") == 3
     assert _write(tmp_path, "ndjson", "--region", "Yazd", "--overwrite") == 0

@@ -75,6 +75,7 @@ from portal.users import api as users_api
 from portal.users import dependencies as users_dependencies
 from portal.users import pages as users_pages
 from portal.users.authentication import AuthenticationMiddleware
+from portal.web.callers import behind_proxies
 from portal.web.documentation import Documentation
 from portal.web.heads import with_heads
 from portal.web.health import health_routes
@@ -150,6 +151,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         redis_url=settings.redis_url,
         mailer=carrier,
     )
+    oauth.failures.store = gateway.failures
     shell = Shell(
         sessions=sessions,
         clock=clock,
@@ -235,7 +237,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
     asgi: Any = litestar
     bound = ProofOfPossession(gateway.gateway, clock=clock, public_url=settings.public_url)
     return Gozar(
-        oauth_api.token_lane(oauth, front(bound, with_heads(asgi))),
+        behind_proxies(oauth_api.token_lane(oauth, front(bound, with_heads(asgi))), settings.trusted_proxies),
         litestar,
         engine,
         sessions,

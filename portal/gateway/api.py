@@ -117,9 +117,8 @@ class Gateway:
             return verdicts.method_not_allowed(wrong.allow)
         if not asked.public:
             client = scope.get("client")
-            refused = await self._admission.admit(
-                call, read, asked, product=target.product, peer=client[0] if client else ""
-            )
+            peer = scope.get("gozar.peer") or (client[0] if client else "")
+            refused = await self._admission.admit(call, read, asked, product=target.product, peer=peer)
             if call.witness is not None:
                 call.witness.sent = witnessed_fields(scope["headers"])
                 if call.bodies is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from portal.gateway import callers, verdicts
+from portal.gateway import verdicts
 from portal.gateway.access import Access
 from portal.gateway.calls import Call
 from portal.gateway.fields import Fields
 from portal.gateway.tokens import Claims, TokenRefused, TokenVerifier
 from portal.gateway.verdicts import Refused
+from portal.web import callers
 
 MAX_TOKEN = 8192
 MISSING = "send the access token as Authorization: Bearer"

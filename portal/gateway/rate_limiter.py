@@ -36,6 +36,10 @@ class Arrivals(Protocol):
         """(Nanoseconds until full, units left), charging nothing."""
         ...
 
+    def clear(self, key: str) -> None:
+        """Forget what `key` has spent."""
+        ...
+
 
 class MemoryArrivals:
     """Arrival times of one process."""
@@ -59,6 +63,9 @@ class MemoryArrivals:
         now = self._ticks()
         arrival = max(self._known.get(key, now), now)
         return arrival - now, rate.remaining(arrival, now)
+
+    def clear(self, key: str) -> None:
+        self._known.pop(key, None)
 
 
 class ArrivalStorage(Storage):
@@ -86,7 +93,7 @@ class ArrivalStorage(Storage):
         return None
 
     def clear(self, key: str) -> None:
-        return None
+        self.arrivals.clear(key)
 
 
 def rate_of(item: RateLimitItem) -> Rate:
@@ -110,9 +117,13 @@ class GcraStrategy(strategies.RateLimiter):
 
     def wait(self, item: RateLimitItem, *identifiers: str) -> int:
         """Whole seconds until one hit passes, at least 1."""
+        return max(1, -(-self.pause(item, *identifiers) // SECOND))
+
+    def pause(self, item: RateLimitItem, *identifiers: str) -> int:
+        """Nanoseconds until one hit passes, 0 when it would pass now."""
         rate = rate_of(item)
         full_in, _ = self._arrivals.look(item.key_for(*identifiers), rate)
-        return max(1, -((rate.horizon - full_in - rate.interval) // SECOND))
+        return max(0, full_in + rate.interval - rate.horizon)
 
     def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> Any:
         full_in, left = self._arrivals.look(item.key_for(*identifiers), rate_of(item))
@@ -136,22 +147,41 @@ class SlowapiThrottle:
             config_filename=str(Path(__file__).with_name("slowapi.txt")),
         )
         self._limiter.logger.setLevel(logging.ERROR)
+        self._arrivals = arrivals
         self._guards: dict[str, Callable[..., Any]] = {}
 
     async def hit(self, key: str, rate: str) -> int:
         """Count one hit of `key` against `rate` (`10/minute`); 0 when admitted, else whole seconds to wait."""
+        admitted, item, identifiers = self._pass(key, rate)
+        return 0 if admitted else self._strategy.wait(item, *identifiers)
+
+    async def fail(self, key: str, rate: str) -> float:
+        """Count one failure (`portal.oauth.failures.FailureStore`); seconds until the next attempt may be."""
+        _, item, identifiers = self._pass(key, rate)
+        return self._strategy.pause(item, *identifiers) / SECOND
+
+    async def clear(self, key: str, rate: str) -> None:
+        """Forget what `key` has spent of `rate`."""
+        _, item, identifiers = self._pass(key, rate)
+        self._arrivals.clear(item.key_for(*identifiers))
+
+    @property
+    def _strategy(self) -> GcraStrategy:
+        return cast(GcraStrategy, self._limiter.limiter)
+
+    def _pass(self, key: str, rate: str) -> tuple[bool, RateLimitItem, list[str]]:
+        """Let one hit through slowapi; whether it was admitted, and what it was filed under."""
         guard = self._guards.get(rate)
         if guard is None:
             guard = self._guards[rate] = self._guard(rate)
         request = Request({"type": "http", "method": "POST", "path": "/", "headers": [], "state": {"key": key}})
+        admitted = True
         try:
             guard(request=request, response=Response())
-        except RateLimitExceeded as exceeded:
-            item, identifiers = request.state.view_rate_limit
-            strategy = cast(GcraStrategy, self._limiter.limiter)
-            del exceeded
-            return strategy.wait(item, *identifiers)
-        return 0
+        except RateLimitExceeded:
+            admitted = False
+        item, identifiers = request.state.view_rate_limit
+        return admitted, item, identifiers
 
     def _guard(self, rate: str) -> Callable[..., Any]:
         def passes(request: Request, response: Response) -> Response:

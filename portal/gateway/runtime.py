@@ -26,6 +26,7 @@ from portal.gateway.models import CallerRule, ShadowLimit, UpstreamRule
 from portal.gateway.protection import RateLimiter
 from portal.gateway.queries import origin_reader, reader
 from portal.gateway.rate_limiter import Arrivals, SlowapiThrottle
+from portal.gateway.redis_failures import RedisFailures
 from portal.gateway.redis_limits import BUDGET, RedisRateLimiter
 from portal.gateway.shared_memory import SharedRateLimiter, boot_id
 from portal.gateway.tokens import TokenVerifier
@@ -34,6 +35,7 @@ from portal.kernel.clock import Clock
 from portal.kernel.database import SessionMaker, transaction
 from portal.kernel.mail import Mailer
 from portal.oauth import watch
+from portal.oauth.failures import FailureStore
 from portal.oauth.feed import Event, Feed
 from portal.traffic import service as traffic
 from portal.usage import notices
@@ -54,7 +56,8 @@ NOTICE_SECONDS = 30.0
 
 
 class Runtime:
-    """One worker's gateway. `gateway` is the ASGI application; `throttle` guards the human side (`portal.web.throttle`);
+    """One worker's gateway. `gateway` is the ASGI application; `throttle` guards the human side (`portal.web.throttle`),
+    `failures` counts failed client authentications;
     `meter.flush()` writes what has been counted so far. Counters are shared by the workers of this machine
     through `data_dir`, or by those of many machines through `redis_url`.
     """
@@ -87,6 +90,8 @@ class Runtime:
         self._shared = shared
         self._redis = RedisRateLimiter(redis_url, ticks, budget=redis_budget) if redis_url else None
         self.throttle = SlowapiThrottle(arrivals or shared)
+        self._far_failures = RedisFailures(redis_url, self.throttle) if redis_url else None
+        self.failures: FailureStore = self._far_failures or self.throttle
         instance = secrets.token_hex(5)
         self.metrics = Metrics(instance)
         self.directory = CachedDirectory(reader(maker), ticks, read_origins=origin_reader(maker))
@@ -138,6 +143,8 @@ class Runtime:
         await self.meter.close()
         if self._redis is not None:
             await self._redis.stop()
+        if self._far_failures is not None:
+            await self._far_failures.close()
         self._shared.close()
         for upstream in (*self._exchanges.values(), *self._partners.values()):
             await upstream.close()

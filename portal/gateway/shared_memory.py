@@ -172,6 +172,12 @@ class SharedRateLimiter:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLKW, place.unlock)
         return arrival - now, rate.remaining(arrival, now)
 
+    def clear(self, key: str) -> None:
+        """Forget what the key has spent."""
+        at = self._known(self._place(key))
+        if at:
+            self._times[at] = self._times[at + 1] = 0
+
     def release(self, key: str) -> None:
         at = self._known(self._place(key))
         if at:

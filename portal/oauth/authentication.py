@@ -13,7 +13,8 @@ from datetime import datetime
 from portal.apps import secrets
 from portal.oauth import assertions
 from portal.oauth.clients import ClientKey, ClientRecord, Clients
-from portal.oauth.errors import invalid_client, invalid_request
+from portal.oauth.errors import OAuthFault, invalid_client, invalid_request
+from portal.oauth.failures import FailedAttempts
 from portal.oauth.incoming import Incoming, basic_credentials
 from portal.oauth.replay import ReplayStore
 
@@ -33,6 +34,13 @@ class Authenticated:
     method: str
 
 
+@dataclass(slots=True)
+class _Claim:
+    """Who a caller says it is, as far as it has been read."""
+
+    client_id: str
+
+
 class Authenticator:
     """Authenticates Apps of one Environment."""
 
@@ -47,32 +55,56 @@ class Authenticator:
         pepper: bytes,
         fetch_keys: FetchKeys,
         used: dict[str, datetime],
+        failures: FailedAttempts,
     ) -> None:
         self._environment, self._issuer, self._token_url = environment, issuer, token_url
         self._clients, self._replay, self._pepper, self._fetch, self._used = clients, replay, pepper, fetch_keys, used
+        self._failures = failures
 
     async def authenticate(self, incoming: Incoming, now: datetime) -> Authenticated:
-        """The App that sent `incoming`; raises `OAuthFault`."""
+        """The App that sent `incoming`; raises `OAuthFault`, with 429 where it has failed too often."""
+        claimed = _Claim("")
+        try:
+            found = await self._identify(incoming, claimed, now)
+        except OAuthFault as fault:
+            if fault.error == "invalid_client":
+                if not claimed.client_id:
+                    self._failures.check(incoming.address, "", now)
+                await self._failures.failed(incoming.address, claimed.client_id, now)
+            raise
+        client_id = found.client.client_id
+        if found.method != "none" and self._failures.succeeded(incoming.address, client_id, now):
+            await self._failures.forget(incoming.address, client_id)
+        return found
+
+    async def _identify(self, incoming: Incoming, claimed: _Claim, now: datetime) -> Authenticated:
         basic = basic_credentials(incoming.headers.get("authorization", ""))
         assertion = incoming.get("client_assertion")
         ways = (basic is not None) + bool(incoming.get("client_secret")) + bool(assertion)
         if ways > 1:
             raise invalid_request("the request uses more than one way of client authentication")
         if assertion or incoming.get("client_assertion_type"):
-            found = await self._by_assertion(incoming, assertion, now)
+            found = await self._by_assertion(incoming, assertion, claimed, now)
         elif basic is not None:
             if incoming.get("client_id") not in ("", basic[0]):
                 raise invalid_request("client_id differs from the Authorization header")
+            self._claim(incoming, claimed, basic[0], now)
             found = await self._by_secret(basic[0], basic[1], "client_secret_basic", now)
-        elif incoming.get("client_secret"):
-            found = await self._by_secret(
-                incoming.get("client_id"), incoming.get("client_secret"), "client_secret_post", now
-            )
         else:
-            found = await self._public(incoming.get("client_id"))
+            client_id, secret = incoming.get("client_id"), incoming.get("client_secret")
+            self._claim(incoming, claimed, client_id, now)
+            if secret:
+                found = await self._by_secret(client_id, secret, "client_secret_post", now)
+            else:
+                found = await self._public(client_id)
         if not found.client.admitted:
             raise invalid_client("the App is suspended")
         return found
+
+    def _claim(self, incoming: Incoming, claimed: _Claim, client_id: str, now: datetime) -> None:
+        """Note who the caller says it is; refuse it where that App has failed too often from there."""
+        claimed.client_id = client_id
+        self._failures.check(incoming.address, client_id, now)
 
     async def _client(self, client_id: str) -> ClientRecord:
         record = await self._clients.get(client_id)
@@ -91,14 +123,15 @@ class Authenticator:
                 return Authenticated(client, method)
         raise invalid_client()
 
-    async def _by_assertion(self, incoming: Incoming, assertion: str, now: datetime) -> Authenticated:
+    async def _by_assertion(self, incoming: Incoming, assertion: str, claimed: _Claim, now: datetime) -> Authenticated:
         if incoming.get("client_assertion_type") != assertions.TYPE or not assertion:
             raise invalid_request(f"client_assertion needs client_assertion_type {assertions.TYPE}")
         jws = assertions.read(assertion)
-        claimed = assertions.claimed_client(jws)
-        if incoming.get("client_id") not in ("", claimed):
+        client_id = assertions.claimed_client(jws)
+        if incoming.get("client_id") not in ("", client_id):
             raise invalid_request("client_id differs from the client assertion")
-        client = await self._client(claimed)
+        self._claim(incoming, claimed, client_id, now)
+        client = await self._client(client_id)
         keys: list[ClientKey] = []
         kid = str(jws.header.get("kid", ""))
         for credential in client.keys:
@@ -108,14 +141,14 @@ class Authenticator:
                 self._used[credential.credential_id] = now
         verified = assertions.check(
             jws,
-            client_id=claimed,
+            client_id=client_id,
             keys=keys,
             profile=client.profile,
             issuer=self._issuer,
             token_url=self._token_url,
             now=now,
         )
-        if not await self._replay.use(claimed, verified.jti, verified.expires_at):
+        if not await self._replay.use(client_id, verified.jti, verified.expires_at):
             raise invalid_client("jti of the client assertion was used before")
         return Authenticated(client, "private_key_jwt")
 

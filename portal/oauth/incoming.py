@@ -31,6 +31,8 @@ class Incoming:
     form: dict[str, str]
     # Parameters that may come several times (RFC 8707 `resource`), as they came.
     repeated: dict[str, list[str]] = field(default_factory=dict)
+    address: str = ""
+    """Where it came from; "" when the server does not know."""
 
     def get(self, name: str) -> str:
         """A parameter, or an empty text."""
@@ -97,7 +99,8 @@ async def read_form(scope: Any, receive: Any) -> Incoming:
     if scope.get("query_string"):
         raise invalid_request("parameters belong in the body, not in the URL")
     form, repeated = parameters(await read_body(receive))
-    return Incoming(method=scope["method"], path=scope["path"], headers=headers, form=form, repeated=repeated)
+    peer = scope.get("client")
+    return Incoming(scope["method"], scope["path"], headers, form, repeated, peer[0] if peer else "")
 
 
 async def read_authorization(scope: Any, receive: Any) -> tuple[dict[str, str], dict[str, list[str]]]:

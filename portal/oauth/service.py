@@ -27,6 +27,7 @@ from portal.oauth.authorization_server import STATEFUL, Answer, Exchange, Server
 from portal.oauth.authorize import AuthorizationRequests, RedirectedFault
 from portal.oauth.clients import ClientRecord, Clients
 from portal.oauth.errors import OAuthFault, invalid_client, invalid_token
+from portal.oauth.failures import FailedAttempts, FailureStore
 from portal.oauth.feed import Feed
 from portal.oauth.identity import IdentityProvider
 from portal.oauth.incoming import Incoming
@@ -78,6 +79,7 @@ class OAuth:
         personas: Collection[str] = ("sandbox",),
         identity: Mapping[str, IdentityProvider] | None = None,
         tidy_every: float = 5.0,
+        failures: FailureStore | None = None,
     ) -> None:
         self.public_url, self.clock, self.maker, self._tidy_every = public_url, clock, maker, tidy_every
         self.personas = frozenset(personas)
@@ -88,6 +90,7 @@ class OAuth:
         self.keys = KeyRing(maker, vault_key=self.vault_key, feed=self.feed)
         self.clients = Clients(maker, feed=self.feed)
         self.tokens = AccessTokens(public_url=public_url, keys=self.keys, feed=self.feed)
+        self.failures = FailedAttempts(failures)
         self._used: dict[str, datetime] = {}
         self._tidier: asyncio.Task[None] | None = None
         self._replay = ReplayStore(engine)
@@ -106,6 +109,7 @@ class OAuth:
             pepper=self.pepper,
             fetch_keys=fetch_keys,
             used=self._used,
+            failures=self.failures,
         )
         refresh_key = hmac.digest(self.vault_key, f"refresh|{environment}".encode(), "sha256")
         return _Side(

@@ -21,6 +21,7 @@ from portal.companies.models import Company, CompanyStatus
 from portal.kernel.clock import FixedClock
 from portal.kernel.database import SessionMaker, transaction
 from portal.kernel.ids import new_id
+from portal.oauth.failures import NoFailures
 from portal.oauth.models import ClientProfile
 from portal.oauth.service import OAuth
 from portal.users.models import User
@@ -134,7 +135,8 @@ async def make_app(
 
 
 def oauth_over(engine: AsyncEngine, maker: SessionMaker, folder: Path, clock: FixedClock, **options: Any) -> OAuth:
-    """An authorization server whose housekeeping waits to be called."""
+    """An authorization server whose housekeeping waits to be called, and that hears everybody out however often they fail."""
+    options.setdefault("failures", NoFailures())
     return OAuth(
         public_url=PUBLIC_URL,
         keys_dir=folder / "keys",

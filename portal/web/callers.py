@@ -13,6 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+from portal.kernel.lifespan import AsgiApp
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -77,3 +80,24 @@ def thumbprint(field: bytes) -> str:
         return hashlib.sha256(base64.b64decode(text[1:-1], validate=True)).hexdigest()
     except binascii.Error:
         return ""
+
+
+def behind_proxies(app: AsgiApp, trusted: tuple[str, ...]) -> AsgiApp:
+    """`app` with the real caller as `scope["client"]`; the connection's own peer stays in `scope["gozar.peer"]`.
+
+    Without trusted proxies this is `app` itself: nobody's word about addresses is taken.
+    """
+    if not trusted:
+        return app
+    proxies = networks(trusted)
+
+    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        client = scope.get("client")
+        if client and within(parse(client[0]), proxies):
+            hops = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+            found = caller(client[0], hops, (), trusted).address
+            scope["gozar.peer"] = client[0]
+            scope["client"] = (found if parse(found) else client[0], 0)
+        await app(scope, receive, send)
+
+    return dispatch

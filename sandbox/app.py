@@ -43,6 +43,7 @@ from sandbox.workflows.wiring import Workflows
 
 log = logging.getLogger("gozar.exchange")
 FHIR_PREFIX = b"/fhir/R4"
+HEALTH_SECONDS = 2.0
 _SWEEP_IDLE_SECONDS = 5.0
 _PROGRESS_EVERY = 4000
 
@@ -94,9 +95,19 @@ class Application:
         elif path.startswith(b"/admin/"):
             await self._control(scope, receive, send)
         elif path == b"/healthz":
-            await Response(200, b"ok", [(b"content-type", b"text/plain")]).send(send)
+            await (await self._health()).send(send)
         else:
             await Response(404, b"not found", [(b"content-type", b"text/plain")]).send(send)
+
+    async def _health(self) -> Response:
+        """200 when the database answers, 503 when it does not: a readiness check asks for no more than that."""
+        plain = [(b"content-type", b"text/plain")]
+        try:
+            await asyncio.wait_for(self.store.database.rows("SELECT 1"), HEALTH_SECONDS)
+        except Exception as error:
+            log.warning("the exchange's database does not answer: %s", error)
+            return Response(503, b"database", plain)
+        return Response(200, b"ok", plain)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

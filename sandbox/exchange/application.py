@@ -224,7 +224,8 @@ class Exchange:
 
 def _format(request: Request) -> Format:
     query = pairs(request.query) if b"_format" in request.query else []
-    return answer_format(request.headers.get(b"accept"), [value for name, value in query if name == "_format"])
+    formats = [value for name, value in query if name == "_format"]
+    return answer_format(request.headers.get(b"accept"), formats, lines=b"/$export" in request.path)
 
 
 def locate(parts: list[str]) -> tuple[Shape, str, str, str]:

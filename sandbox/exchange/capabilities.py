@@ -150,7 +150,7 @@ def statement(base_url: str, issuer: str, started: int, operations: Collection[O
             "implementation": {"description": "Gozar FHIR exchange", "url": base_url},
             "fhirVersion": definitions.FHIR_VERSION,
             "format": ["json", "xml"],
-            "patchFormat": ["application/json-patch+json", "application/fhir+json"],
+            "patchFormat": ["application/json-patch+json", "application/merge-patch+json", "application/fhir+json"],
             "rest": [rest],
         }
     )

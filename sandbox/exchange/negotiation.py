@@ -24,13 +24,16 @@ MAX_BODY = 16 * 1024 * 1024
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
 _JSON = frozenset({"application/fhir+json", "application/json", "text/json", "json", "application/json+fhir"})
 XML = frozenset({"application/fhir+xml", "application/xml", "text/xml", "xml", "application/xml+fhir"})
+NDJSON = frozenset({"application/fhir+ndjson", "application/ndjson", "application/x-ndjson"})
 Format = Literal["json", "xml"]
 _ANY = frozenset({"*/*", "application/*", "text/*"})
 PATCH_JSON = "application/json-patch+json"
+PATCH_MERGE = "application/merge-patch+json"
 FORM = "application/x-www-form-urlencoded"
 _SPOKEN = Text("This exchange speaks JSON and XML.", "این تبادل با JSON و XML کار می‌کند.")
 _SEND_JSON = Text("Use application/fhir+json.", "از application/fhir+json استفاده کنید.")
-_VERSION = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"\Z')
+# Quoted as RFC 9110 asks, or bare, as several FHIR clients send it.
+_VERSION = re.compile(r'(?:W/)?("?)([A-Za-z0-9\-.]{1,64})\1\Z')
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,11 @@ def prefer(header: bytes | None) -> Prefer:
     return Prefer(returning, handling, "respond-async" in words)
 
 
-def answer_format(accept: bytes | None, formats: list[str]) -> Format:
-    """The format to answer in: `_format` outweighs the header, JSON wins ties. Raises `NotAcceptableError`."""
+def answer_format(accept: bytes | None, formats: list[str], *, lines: bool = False) -> Format:
+    """The format to answer in: `_format` outweighs the header, JSON wins ties. Raises `NotAcceptableError`.
+
+    `lines` says that the path may answer with NDJSON (a file of `$export`); whatever else it says comes as JSON.
+    """
     for value in formats:
         found = _format_of(value.replace(" ", "+").partition(";")[0].strip().lower())
         if found is None:
@@ -77,7 +83,7 @@ def answer_format(accept: bytes | None, formats: list[str]) -> Format:
     for part in accept.decode("latin-1").split(",")[:50]:
         name, *parameters = [p.strip().lower() for p in part.split(";")]
         version = next((p.partition("=")[2].strip('"') for p in parameters if p.startswith("fhirversion=")), "4.0")
-        offered = _format_of(name)
+        offered = "json" if lines and name in NDJSON else _format_of(name)
         if offered is not None and version in ("4.0", "4.0.1", "4"):
             # A browser lists application/xml among what it can show; a person reading there wants JSON.
             offered = "json" if name == "application/xml" and b"text/html" in accept else offered
@@ -177,4 +183,4 @@ def version_of(header: bytes, name: str) -> str:
         raise PreconditionError(
             Text(f'{name} must be a version such as W/"3".', f'سرآیند {name} باید نسخه‌ای مانند W/"3" باشد.')
         )
-    return match[1]
+    return match[2]

@@ -48,7 +48,7 @@ async def draft(
 async def create(call: Call) -> Response:
     resource = await call.resource_body()
     call.access.need(call.rtype, "c")
-    condition = call.header(b"if-none-exist")
+    condition = _create_condition(call)
 
     async def prepare() -> Intent:
         fid = new_id()
@@ -60,6 +60,14 @@ async def create(call: Call) -> Response:
         return Intent("create", call.rtype, fid, whole, rows, question, met)
 
     return answer(call, await settle(call, prepare))
+
+
+def _create_condition(call: Call) -> bytes | None:
+    """`If-None-Exist`, or the search that several clients put into the URL instead: unread, it would make duplicates."""
+    condition = call.header(b"if-none-exist")
+    if condition is None and any(name not in ("_format", "_pretty") for name, _ in call.query):
+        return call.request.query
+    return condition
 
 
 def id_in_body(resource: dict[str, Any], fid: str, rtype: str) -> None:

@@ -80,7 +80,9 @@ def understand(types: tuple[str, ...], parameters: Sequence[tuple[str, str]]) ->
     """Sort out result parameters. Raises `BadRequestError` naming the one that cannot be used."""
     request = SearchRequest(types=types)
     seen: set[str] = set()
-    for name, value in parameters:
+    for asked, given in parameters:
+        # fhirpy counts in the words of Aidbox.
+        name, value = ("_total", _TOTAL_METHODS.get(given, given)) if asked == "_totalMethod" else (asked, given)
         if name not in RESULT:
             if value != "":  # an empty value asks nothing (http://hl7.org/fhir/R4/search.html#lenient)
                 request.criteria.append((name, value))
@@ -95,6 +97,7 @@ def understand(types: tuple[str, ...], parameters: Sequence[tuple[str, str]]) ->
     return request
 
 
+_TOTAL_METHODS = {"count": "accurate"}
 _ONCE = frozenset({"_count", "_summary", "_elements", "_total", "_cursor", "_sort"})
 
 

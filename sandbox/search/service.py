@@ -95,6 +95,8 @@ async def find(
     if database.dialect == "sqlite" and not await database.rows(_HIDES, (tenant.layer,)):
         query = replace(query, shadowed=False)
     question.query = query
+    if not query.arms:
+        return Page([], 0, None, None)
     if _owned(query, request):
         return await _owned_page(store, base, question, request)
     args, backwards = [*question.args], False
@@ -108,8 +110,6 @@ async def find(
             )
         query = replace(query, after=True, backwards=backwards)
         args += after
-    if not query.arms:
-        return Page([], 0, None, None)
     rows = await database.rows(page_sql(query, database.dialect), [*base, request.count + 1, *args])
     if not query.sort:
         rows.sort(key=_vid, reverse=not backwards)

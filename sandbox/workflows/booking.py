@@ -67,7 +67,9 @@ MACHINE: Final = Machine(
         arrow("reschedule", "pending booked", "pending", effect="old Slot is free, the new one busy-tentative"),
         arrow("arrive", "booked", "arrived"),
         arrow("check-in", "booked arrived", "checked-in"),
-        arrow("fulfil", "booked arrived checked-in", "fulfilled", guard=_started),
+        arrow("fulfil", "booked", "fulfilled", guard=_started),
+        # Who is there already may be seen before the hour.
+        arrow("fulfil", "arrived checked-in", "fulfilled"),
         arrow("no-show", "booked", "noshow", guard=_started, effect="Slot stays busy: its time has passed"),
         arrow(
             "cancel", "proposed waitlist pending booked arrived checked-in", "cancelled", effect="Slot is free again"

@@ -265,3 +265,36 @@ async def test_metadata_needs_no_token_and_names_what_is_served(world: World) ->
     assert {"everything", "match", "export", "validate"} <= {
         o["name"] for row in (patient_row, rest) for o in row["operation"]
     }
+
+
+async def test_a_merge_patch_changes_its_members_and_null_removes_one(world: World) -> None:
+    async with world.client() as client:
+        kind = {"content-type": "application/merge-patch+json"}
+        await client.put("Patient/mp", json=patient("mp", family="یک") | {"birthDate": "1990-01-01"})
+        one = await client.patch("Patient/mp", json={"gender": "other", "birthDate": None}, headers=kind)
+        assert one.status_code == 200 and one.json()["gender"] == "other" and "birthDate" not in one.json()
+        two = await client.patch("Patient/mp", json={"active": True})
+        assert two.json()["active"] is True, "plain JSON with members to change is read as one"
+        assert (await client.patch("Patient/mp", json={"id": "x"}, headers=kind)).status_code == 422
+        assert (await client.patch("Patient/mp", json=[1], headers=kind)).status_code == 400
+        refused = await client.patch("Patient/mp", content="gender=x", headers={"content-type": "text/plain"})
+    assert refused.status_code == 415 and "merge-patch" in refused.headers["accept-patch"]
+
+
+async def test_a_create_with_a_search_in_its_url_makes_no_duplicate(world: World) -> None:
+    async with world.client() as client:
+        sent = {"resourceType": "Patient", "identifier": [{"system": "http://example.org/u", "value": "1"}]}
+        first = await client.post("Patient?identifier=http://example.org/u|1", json=sent)
+        again = await client.post("Patient?identifier=http://example.org/u|1", json=sent)
+        plain = await client.post("Patient?_format=json", json=sent)
+    assert (first.status_code, again.status_code, plain.status_code) == (201, 200, 201)
+    assert first.json()["id"] == again.json()["id"] != plain.json()["id"]
+
+
+async def test_versions_are_understood_without_quotes(world: World) -> None:
+    async with world.client() as client:
+        assert (await client.put("Patient/bare", json=patient("bare"))).status_code == 201
+        stale = await client.put("Patient/bare", json=patient("bare", family="دو"), headers={"if-match": "7"})
+        fresh = await client.put("Patient/bare", json=patient("bare", family="دو"), headers={"if-match": "1"})
+        same = await client.get("Patient/bare", headers={"if-none-match": "2"})
+    assert (stale.status_code, fresh.status_code, same.status_code) == (412, 200, 304)

@@ -150,6 +150,9 @@ async def test_export_is_pinned_to_when_it_was_asked_for(world: World) -> None:
         assert next(p for p in lines if p["id"] == "p1")["name"][0]["family"] == "پیشین"
         url = manifest["output"][0]["url"].split("/R4/")[1]
         whole = (await client.get(url)).content
+        asked = await client.get(url, headers={"accept": "application/fhir+ndjson"})
+        assert (asked.status_code, asked.content) == (200, whole)
+        assert (await client.get("Patient/p1", headers={"accept": "application/fhir+ndjson"})).status_code == 406
         part = await client.get(url, headers={"range": "bytes=10-99"})
         assert (part.status_code, part.content) == (206, whole[10:100])
         assert part.headers["content-range"] == f"bytes 10-99/{len(whole)}"
@@ -210,3 +213,11 @@ async def test_import_takes_good_lines_and_names_bad_ones(world: World) -> None:
         assert (await client.get("Observation?patient=i-p1")).json()["total"] == 1
         assert (await client.get("Patient/i-p2")).status_code == 404
         assert (await client.post("$import", json={})).status_code == 415
+
+
+async def test_everything_of_a_patient_with_nothing_else_is_the_patient(world: World) -> None:
+    async with world.client() as client:
+        made = (await client.post("Patient", json={"resourceType": "Patient", "name": [{"family": "تنها"}]})).json()
+        answer = await client.get(f"Patient/{made['id']}/$everything")
+    assert answer.status_code == 200, answer.text
+    assert [entry["resource"]["id"] for entry in answer.json()["entry"]] == [made["id"]]

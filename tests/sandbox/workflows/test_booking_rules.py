@@ -141,3 +141,12 @@ async def test_a_citizen_is_reminded_a_day_before() -> None:
     for _ in range(3):
         await advance(records)
     assert [c["subject"]["reference"] for c in records.all("Communication")] == ["Patient/p1"]
+
+
+async def test_who_is_there_already_may_be_seen_before_the_hour() -> None:
+    records = world()
+    booked = await booking.confirm(records, await booking.take(records, slot="Slot/s0", patient="Patient/p1"))
+    with pytest.raises(ConflictError, match="has not begun"):
+        await booking.attend(records, booked, "fulfil")
+    arrived = await booking.attend(records, booked, "arrive")
+    assert (await booking.attend(records, arrived, "fulfil"))["status"] == "fulfilled"

@@ -67,6 +67,9 @@ from portal.reviews.tasks import tasks as review_tasks
 from portal.settings import Settings
 from portal.subscriptions import api as subscriptions_api
 from portal.subscriptions import pages as subscriptions_pages
+from portal.tenants import api as tenants_api
+from portal.tenants import pages as tenants_pages
+from portal.tenants.controls import Controls, ExchangeControls, controls_dependency
 from portal.traffic import api as traffic_api
 from portal.traffic import pages as traffic_pages
 from portal.usage import api as usage_api
@@ -101,6 +104,7 @@ class Gozar:
     exchanges: dict[str, Exchange]
     gateway: Runtime
     tenants: Tenants
+    controls: Controls
     backbone: Callable[[], AbstractAsyncContextManager[None]]
 
 
@@ -165,7 +169,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         reviewers_need_second_factor=settings.reviewers_need_second_factor,
     )
     people = ExchangePeople({name: exchange.control for name, exchange in found.items()}, oauth.tokens, clock)
-    tenants = ExchangeTenants(found["sandbox"].control)
+    tenants, controls = ExchangeTenants(found["sandbox"].control), ExchangeControls(found["sandbox"].control)
     conformance = conformance_ports(found["sandbox"], oauth, clock, keyring, gateway)
 
     caretaker = Caretaker(sessions, shell.mailer, conformance.signer, clock)
@@ -215,6 +219,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
             **parts.dependencies,
             **users_dependencies.DEPENDENCIES,
             **tenants_dependency(tenants),
+            **controls_dependency(controls),
             **conformance_dependency(conformance),
             **blobs_dependency(FolderBlobs(settings.data_dir / "attachments")),
         },
@@ -246,6 +251,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         found,
         gateway,
         tenants,
+        controls,
         backbone,
     )
 
@@ -300,6 +306,8 @@ def rooms() -> Sequence[Any]:
         *products_pages.routes,
         *apps_api.routes,
         *apps_pages.routes,
+        *tenants_api.routes,
+        *tenants_pages.routes,
         *subscriptions_api.routes,
         *subscriptions_pages.routes,
         *usage_api.routes,
@@ -327,6 +335,7 @@ def menus() -> Sequence[NavItem]:
         *companies_pages.navigation,
         *products_pages.navigation,
         *apps_pages.navigation,
+        *tenants_pages.navigation,
         *subscriptions_pages.navigation,
         *usage_pages.navigation,
         *traffic_pages.navigation,

@@ -29,6 +29,8 @@ from portal.kernel.smtp import InvalidMailServer
 from portal.reviews import suspensions
 from portal.reviews.production import Grade, Target
 from portal.settings import InvalidSetting, Settings, from_env, serve_at
+from portal.tenants.cli import Work as TenantWork
+from portal.tenants.cli import commands as tenant_commands
 
 T = TypeVar("T")
 
@@ -230,59 +232,17 @@ async def _find_app(session: Any, given: str) -> App:
     return found
 
 
-@main.group()
-def tenant() -> None:
-    """An App's sandbox Tenant: reset, snapshot, restore."""
+def _on_tenants(work: TenantWork) -> Any:
+    """Run a command of `gozar tenant` in one transaction."""
+
+    async def opened_work(gozar: Gozar) -> Any:
+        async with transaction(gozar.sessions) as session:
+            return await work(session, gozar.controls, gozar.shell.clock.now())
+
+    return run(opened_work)
 
 
-async def _tenant_of(gozar: Gozar, given: str) -> str:
-    """The Tenant of an app id, client id or Tenant id."""
-    async with gozar.sessions() as session:
-        query = select(AppEnvironment.tenant).where(
-            AppEnvironment.environment == "sandbox",
-            (AppEnvironment.app_id == given) | (AppEnvironment.client_id == given) | (AppEnvironment.tenant == given),
-        )
-        found = (await session.scalars(query)).first()
-    if not found:
-        raise CommandFailed(f"there is no sandbox tenant for {given!r}: give an app id, a client id or a tenant id")
-    return found
-
-
-@tenant.command()
-@click.argument("app")
-def reset(app: str) -> None:
-    """Throw away all that APP has written in its Tenant."""
-
-    async def work(gozar: Gozar) -> None:
-        await gozar.tenants.reset(await _tenant_of(gozar, app))
-
-    run(work)
-    click.echo("reset")
-
-
-@tenant.command()
-@click.argument("app")
-@click.option("--name", default="", help="a name to remember it by")
-def snapshot(app: str, name: str) -> None:
-    """Keep the present state of APP's Tenant."""
-
-    async def work(gozar: Gozar) -> dict[str, Any]:
-        return await gozar.tenants.snapshot(await _tenant_of(gozar, app), name)
-
-    show(run(work), as_json=True)
-
-
-@tenant.command()
-@click.argument("app")
-@click.argument("snapshot_id")
-def restore(app: str, snapshot_id: str) -> None:
-    """Bring APP's Tenant back to a snapshot."""
-
-    async def work(gozar: Gozar) -> None:
-        await gozar.tenants.restore(await _tenant_of(gozar, app), snapshot_id)
-
-    run(work)
-    click.echo("restored")
+main.add_command(tenant_commands(_on_tenants))
 
 
 @main.group()

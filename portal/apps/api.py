@@ -1,16 +1,14 @@
-"""JSON routes of Apps: registering, Credentials, redirect URIs, sandbox data."""
+"""JSON routes of Apps: registering, Credentials, redirect URIs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from litestar import Router, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portal.apps import queries, sandbox_data, service
-from portal.apps.dependencies import TenantsPort
+from portal.apps import queries, service
 from portal.apps.guards import app_for, place_for
 from portal.apps.models import App
 from portal.apps.schemas import (
@@ -21,10 +19,8 @@ from portal.apps.schemas import (
     MadeCredential,
     NewApp,
     NewCredential,
-    NewSnapshot,
     PresenceInfo,
     RedirectUris,
-    Restore,
     Rotation,
 )
 from portal.companies.guards import member
@@ -184,40 +180,6 @@ async def set_redirects(
     return RedirectUris(list(await queries.redirect_uris(session, place.client_id)))
 
 
-@post("/apps/{app_id:str}/sandbox/reset", status_code=204, responses=problems(401, 403, 404, 409))
-async def reset_data(app_id: FromPath[str], user: CurrentUser, session: Db, now: Now, tenants: TenantsPort) -> None:
-    """Throw away everything written in the App's Tenant."""
-    app, place = await place_for(session, user_id=user.id, app_id=app_id, environment="sandbox")
-    await sandbox_data.reset_data(session, app, place, tenants=tenants, by=user.id, now=now)
-
-
-@get("/apps/{app_id:str}/sandbox/snapshots", responses=problems(401, 403, 404, 409))
-async def list_snapshots(
-    app_id: FromPath[str], user: CurrentUser, session: Db, tenants: TenantsPort
-) -> list[dict[str, Any]]:
-    """Kept states of the App's Tenant, newest first."""
-    _, place = await place_for(session, user_id=user.id, app_id=app_id, environment="sandbox")
-    return await tenants.snapshots(place.tenant)
-
-
-@post("/apps/{app_id:str}/sandbox/snapshots", responses=problems(400, 401, 403, 404, 409, 415))
-async def take_snapshot(
-    app_id: FromPath[str], data: JSONBody[NewSnapshot], user: CurrentUser, session: Db, now: Now, tenants: TenantsPort
-) -> dict[str, Any]:
-    """Keep the present state of the App's Tenant."""
-    app, place = await place_for(session, user_id=user.id, app_id=app_id, environment="sandbox")
-    return await sandbox_data.take_snapshot(session, app, place, name=data.name, tenants=tenants, by=user.id, now=now)
-
-
-@post("/apps/{app_id:str}/sandbox/restore", status_code=204, responses=problems(400, 401, 403, 404, 409, 415))
-async def restore(
-    app_id: FromPath[str], data: JSONBody[Restore], user: CurrentUser, session: Db, now: Now, tenants: TenantsPort
-) -> None:
-    """Bring the App's Tenant back to a snapshot."""
-    app, place = await place_for(session, user_id=user.id, app_id=app_id, environment="sandbox")
-    await sandbox_data.restore_data(session, app, place, snapshot=data.snapshot, tenants=tenants, by=user.id, now=now)
-
-
 routes: Sequence[Router] = [
     api(
         create,
@@ -229,10 +191,6 @@ routes: Sequence[Router] = [
         rotate,
         revoke,
         set_redirects,
-        reset_data,
-        list_snapshots,
-        take_snapshot,
-        restore,
         tag="Apps",
     )
 ]

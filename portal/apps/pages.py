@@ -1,4 +1,4 @@
-"""Pages of Apps: a Company's list, registering, overview, Credentials, sandbox data, details."""
+"""Pages of Apps: a Company's list, registering, overview, Credentials, details."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from portal.apps import queries, sandbox_data, service
-from portal.apps.dependencies import TenantsPort
+from portal.apps import queries, service
 from portal.apps.guards import app_for, place_for
 from portal.apps.keysets import UnusableKeys
 from portal.apps.models import AppEnvironment, Credential
 from portal.companies.guards import member
 from portal.companies.models import MemberRole
 from portal.companies.pages import company_context
-from portal.kernel.errors import DomainError, Invalid
+from portal.kernel.errors import DomainError
 from portal.kernel.text import fold
 from portal.users.dependencies import AnyRequest, CurrentUser, TellNext
 from portal.users.guards import signed_in
@@ -36,7 +35,6 @@ EXPIRES_SOON = timedelta(days=30)
 navigation: Sequence[NavItem] = [
     NavItem("app", "/apps/{id}", "نمای کلی", "Overview", position=10, icon="app-window"),
     NavItem("app", "/apps/{id}/credentials", "اعتبارنامه‌ها", "Credentials", position=30, icon="key-round"),
-    NavItem("app", "/apps/{id}/data", "داده‌های آزمایشی", "Sandbox data", position=40, icon="database"),
     NavItem("app", "/apps/{id}/settings", "مشخصات", "Details", position=90, icon="settings"),
 ]
 
@@ -332,56 +330,6 @@ async def change(
     return see(f"/apps/{app_id}/settings")
 
 
-@get("/apps/{app_id:str}/data")
-async def data_page(app_id: FromPath[str], user: CurrentUser, session: Db, tenants: TenantsPort) -> Template:
-    """The App's Tenant: start anew, snapshots."""
-    context = await app_context(session, user_id=user.id, app_id=app_id)
-    place = context["places"].get("sandbox")
-    snapshots: list[dict[str, Any]] = []
-    reachable = True
-    if place is not None and place.tenant:
-        try:
-            snapshots = await tenants.snapshots(place.tenant)
-        except DomainError:
-            reachable = False
-    return page("apps/data.html", snapshots=snapshots, reachable=reachable, **context)
-
-
-@post("/apps/{app_id:str}/data/{verb:str}")
-async def change_data(
-    app_id: FromPath[str],
-    verb: FromPath[str],
-    request: AnyRequest,
-    user: CurrentUser,
-    session: Db,
-    now: Now,
-    tenants: TenantsPort,
-    tell: TellNext,
-) -> Redirect:
-    """reset, snapshot or restore."""
-    app, place = await place_for(session, user_id=user.id, app_id=app_id, environment="sandbox")
-    form = await read_form(request)
-    try:
-        if verb == "reset":
-            await sandbox_data.reset_data(session, app, place, tenants=tenants, by=user.id, now=now)
-            tell(Notice("success", "داده‌ها به حالت نخست بازگشت.", "The data is back to its first state."))
-        elif verb == "snapshot":
-            await sandbox_data.take_snapshot(
-                session, app, place, name=form["name"], tenants=tenants, by=user.id, now=now
-            )
-            tell(Notice("success", "از وضعیت کنونی نسخه گرفته شد.", "A snapshot of the present state is kept."))
-        elif verb == "restore":
-            await sandbox_data.restore_data(
-                session, app, place, snapshot=form["snapshot"], tenants=tenants, by=user.id, now=now
-            )
-            tell(Notice("success", "داده‌ها به آن نسخه بازگشت.", "The data is back to that snapshot."))
-        else:
-            raise Invalid("There is no such verb", fa="چنین کاری نیست")
-    except REFUSALS as error:
-        tell(Notice("error", error.message_fa, error.message))
-    return see(f"/apps/{app_id}/data")
-
-
 routes: Sequence[Router] = pages(
     list_page,
     new_page,
@@ -395,7 +343,5 @@ routes: Sequence[Router] = pages(
     revoke,
     settings_page,
     change,
-    data_page,
-    change_data,
     guards=[signed_in],
 )

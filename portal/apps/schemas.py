@@ -148,15 +148,3 @@ class RedirectUris(msgspec.Struct, forbid_unknown_fields=True):
     """The whole list; each is compared character by character."""
 
     redirect_uris: list[str]
-
-
-class NewSnapshot(msgspec.Struct, forbid_unknown_fields=True):
-    """A name for the snapshot."""
-
-    name: str = ""
-
-
-class Restore(msgspec.Struct, forbid_unknown_fields=True):
-    """Which snapshot to bring back."""
-
-    snapshot: str

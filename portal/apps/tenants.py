@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import httpx
 
-from portal.kernel.errors import Conflict, NotFound
+from portal.kernel.errors import Conflict
 
 
 class TenantsUnavailable(Conflict):
@@ -16,26 +16,10 @@ class TenantsUnavailable(Conflict):
 
 
 class Tenants(Protocol):
-    """What the portal asks of a sandbox exchange about Tenants. Every call may raise `TenantsUnavailable`."""
+    """What opening an App's sandbox asks of an exchange; `portal.tenants` asks the rest."""
 
     async def create(self, tenant: str, base: str = "") -> None:
-        """Make a Tenant over the shared base population; asking twice is harmless."""
-        ...
-
-    async def reset(self, tenant: str) -> None:
-        """Throw away all that was written in the Tenant."""
-        ...
-
-    async def snapshot(self, tenant: str, name: str = "") -> dict[str, Any]:
-        """Keep the Tenant's present state; answers with at least its `snapshot` id."""
-        ...
-
-    async def snapshots(self, tenant: str) -> list[dict[str, Any]]:
-        """Snapshots kept so far, newest first."""
-        ...
-
-    async def restore(self, tenant: str, snapshot: str) -> None:
-        """Bring the Tenant back to a snapshot; raises NotFound when there is none."""
+        """Make a Tenant over the shared base population; asking twice is harmless. May raise `TenantsUnavailable`."""
         ...
 
 
@@ -43,25 +27,11 @@ class NoTenants:
     """The twin that keeps only names: for tests of rooms that need no exchange."""
 
     def __init__(self) -> None:
-        self.made: dict[str, list[str]] = {}
+        self.made: list[str] = []
 
     async def create(self, tenant: str, base: str = "") -> None:
-        self.made.setdefault(tenant, [])
-
-    async def reset(self, tenant: str) -> None:
-        self.made.setdefault(tenant, [])
-
-    async def snapshot(self, tenant: str, name: str = "") -> dict[str, Any]:
-        kept = self.made.setdefault(tenant, [])
-        kept.append(f"snap_{len(kept) + 1}")
-        return {"snapshot": kept[-1], "name": name}
-
-    async def snapshots(self, tenant: str) -> list[dict[str, Any]]:
-        return [{"snapshot": each} for each in reversed(self.made.get(tenant, []))]
-
-    async def restore(self, tenant: str, snapshot: str) -> None:
-        if snapshot not in self.made.get(tenant, []):
-            raise NotFound
+        if tenant not in self.made:
+            self.made.append(tenant)
 
 
 class ExchangeTenants:
@@ -71,32 +41,10 @@ class ExchangeTenants:
         self._control = control
 
     async def create(self, tenant: str, base: str = "") -> None:
-        await self._call("POST", "/admin/tenants", {"tenant": tenant, **({"base": base} if base else {})})
-
-    async def reset(self, tenant: str) -> None:
-        await self._call("POST", f"/admin/tenants/{tenant}/reset", {})
-
-    async def snapshot(self, tenant: str, name: str = "") -> dict[str, Any]:
-        made: dict[str, Any] = await self._call(
-            "POST", f"/admin/tenants/{tenant}/snapshots", {"name": name} if name else {}
-        )
-        return made
-
-    async def snapshots(self, tenant: str) -> list[dict[str, Any]]:
-        found = await self._call("GET", f"/admin/tenants/{tenant}/snapshots")
-        rows: list[dict[str, Any]] = found["snapshots"] if isinstance(found, dict) else found
-        return rows
-
-    async def restore(self, tenant: str, snapshot: str) -> None:
-        await self._call("POST", f"/admin/tenants/{tenant}/restore", {"snapshot": snapshot})
-
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        body = {"tenant": tenant, **({"base": base} if base else {})}
         try:
-            answer = await self._control.request(method, path, json=body)
+            answer = await self._control.post("/admin/tenants", json=body)
         except httpx.HTTPError as error:
             raise TenantsUnavailable from error
-        if answer.status_code == 404:
-            raise NotFound
         if answer.status_code >= 400:
             raise TenantsUnavailable(f"the sandbox answered {answer.status_code}")
-        return answer.json() if answer.content else None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Slot = Literal["main", "account", "company", "app", "reviewer", "footer"]
+Slot = Literal["main", "account", "company", "app", "sandbox", "reviewer", "footer"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from sandbox.kernel.clock import instant, micros
 from sandbox.kernel.database import Transaction
 from sandbox.kernel.http import Response
 from sandbox.tenants import service as tenants
-from sandbox.workflows import controls, faults
-from sandbox.workflows.faults import BadFaultError
+from sandbox.workflows import controls, fault_plans, faults
+from sandbox.workflows.fault_plans import BadFaultError
 from sandbox.workflows.notifications import TOPIC, TOPICS
 from sandbox.workflows.wiring import Workflows
 
@@ -30,7 +30,7 @@ def routes(workflows: Workflows) -> Routes:
 
     async def clock(order: Order) -> Response:
         found = await tenants.get(order.services.store.database, order.tenant)
-        ahead = found.clock_offset // 1_000_000
+        ahead = round(found.clock_offset / 1_000_000)
         return _answer({"now": instant(order.now + found.clock_offset), "offset_seconds": ahead})
 
     async def advance(order: Order) -> Response:
@@ -44,14 +44,16 @@ def routes(workflows: Workflows) -> Routes:
     async def get_faults(order: Order) -> Response:
         await tenants.get(order.services.store.database, order.tenant)
         plans = await controls.faults_of(order.services.store.database, order.tenant)
-        return _answer({"faults": plans, "kinds": list(faults.KINDS)})
+        return _answer({"faults": plans, "kinds": list(fault_plans.KINDS)})
 
     async def set_faults(order: Order) -> Response:
         """`{"faults": [...]}` replaces all plans; an empty list ends them."""
         try:
-            plans = faults.checked(order.body.get("faults"))
+            plans = fault_plans.checked(order.body.get("faults"))
         except BadFaultError as error:
-            raise Problem(422, "invalid-fault", "The fault plan cannot be followed", str(error)) from error
+            raise Problem(
+                422, "invalid-fault", "The fault plan cannot be followed", str(error), field=error.field
+            ) from error
         await faults.set_faults(engine, order.tenant, plans)
         workflows.faults.forget(order.tenant)
         return _answer({"faults": [plan.as_json() for plan in plans]})
@@ -67,7 +69,9 @@ def routes(workflows: Workflows) -> Routes:
         try:
             scripts = reacting.checked(order.body.get("counterparts"))
         except BadScriptError as error:
-            raise Problem(422, "invalid-script", "The script cannot be played", str(error)) from error
+            raise Problem(
+                422, "invalid-script", "The script cannot be played", str(error), field=error.field
+            ) from error
 
         async def job(tx: Transaction) -> None:
             await tenants.get(tx, order.tenant)
@@ -104,7 +108,12 @@ def _step(order: Order, now: int) -> int | None:
         return _until(order, now)
     by = order.body.get("advance_seconds")
     if not isinstance(by, int) or isinstance(by, bool) or not 0 <= by <= MAX_ADVANCE:
-        raise Problem(422, "invalid-field", f"'advance_seconds' must be a whole number, 0 to {MAX_ADVANCE}")
+        raise Problem(
+            422,
+            "invalid-field",
+            f"'advance_seconds' must be a whole number, 0 to {MAX_ADVANCE}",
+            field="advance_seconds",
+        )
     return by
 
 
@@ -113,16 +122,21 @@ def _until(order: Order, now: int) -> int:
         target = datetime.fromisoformat(order.text("to"))
         by = (micros(target) - now) // 1_000_000
     except (ValueError, TypeError) as error:
-        raise Problem(422, "invalid-field", "'to' must be an instant with a zone") from error
+        raise Problem(422, "invalid-field", "'to' must be an instant with a zone", field="to") from error
     if not 0 <= by <= MAX_ADVANCE:
-        raise Problem(422, "invalid-field", "'to' must lie ahead of the Tenant's clock, at most five years")
+        raise Problem(422, "invalid-field", "'to' must lie ahead of the Tenant's clock, at most five years", field="to")
     return by
 
 
 async def _set_offset(order: Order) -> Response:
     offset = order.body["offset_seconds"]
     if not isinstance(offset, int) or isinstance(offset, bool) or abs(offset) > MAX_ADVANCE:
-        raise Problem(422, "invalid-field", f"'offset_seconds' must be a whole number, at most {MAX_ADVANCE}")
+        raise Problem(
+            422,
+            "invalid-field",
+            f"'offset_seconds' must be a whole number, at most {MAX_ADVANCE}",
+            field="offset_seconds",
+        )
 
     async def job(tx: Transaction) -> None:
         await tenants.set_clock(tx, tenant=order.tenant, offset=offset * 1_000_000)
@@ -132,14 +146,20 @@ async def _set_offset(order: Order) -> Response:
 
 
 async def timeline(order: Order) -> Response:
-    """The newest events, newest first; `/timeline/{number}` goes on below that event."""
+    """The newest events, newest first. `topic` (or its beginning), `actor` and `subject` (`Type` or `Type/id`) narrow it.
+
+    `/timeline/{number}` or `?before=number` goes on below that event.
+    """
     database = order.services.store.database
     found = await tenants.get(database, order.tenant)
-    below = int(order.item) if order.item.isascii() and order.item.isdigit() and len(order.item) < 19 else 2**62
+    asked = order.query
+    topic, actor, subject = asked.get("topic", ""), asked.get("actor", ""), asked.get("subject", "")
+    kind, _, rid = subject.partition("/")
     rows = await database.rows(
-        "SELECT number, at, topic, kind, rid, actor, data FROM workflow_event "
-        "WHERE layer=?1 AND number<?2 ORDER BY number DESC LIMIT ?3",
-        (found.layer, below, _PAGE),
+        "SELECT number, at, topic, kind, rid, actor, data FROM workflow_event WHERE layer=?1 AND number<?2 "
+        "AND (?4='' OR topic=?4 OR topic LIKE ?5) AND (?6='' OR actor=?6) AND (?7='' OR kind=?7) AND (?8='' OR rid=?8) "
+        "ORDER BY number DESC LIMIT ?3",
+        (found.layer, _below(order), _PAGE, topic, _beginning(topic), actor, kind, rid),
     )
     events = [
         {
@@ -153,6 +173,17 @@ async def timeline(order: Order) -> Response:
         for number, at, topic, kind, rid, actor, data in rows
     ]
     return _answer({"events": events, "next": events[-1]["number"] if len(events) == _PAGE else None})
+
+
+def _below(order: Order) -> int:
+    """The number that a page of the timeline stays below."""
+    text = order.item or order.query.get("before", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 2**62
+
+
+def _beginning(topic: str) -> str:
+    """A LIKE pattern for topics of one Workflow: `appointment` covers `appointment-booked`."""
+    return "".join(c for c in topic[:100] if c.isalnum() or c == "-") + "-%"
 
 
 async def deliveries(order: Order) -> Response:

@@ -29,11 +29,20 @@ def script_for(part: Part, scripts: Scripts) -> Script:
 def checked(raw: object) -> dict[str, Any]:
     """Scripts by Counterpart, as a developer sends them. Raises `BadScriptError`."""
     if not isinstance(raw, dict):
-        raise BadScriptError("scripts are an object: Counterpart name to script")
+        raise BadScriptError("scripts are an object: Counterpart name to script", "counterparts")
     unknown = set(raw) - set(NAMES)
     if unknown:
-        raise BadScriptError(f"there is no Counterpart {sorted(unknown)[0]!r}: there are {', '.join(NAMES)}")
-    return {name: script_of(script).as_json() for name, script in raw.items()}
+        raise BadScriptError(
+            f"there is no Counterpart {sorted(unknown)[0]!r}: there are {', '.join(NAMES)}", "counterparts"
+        )
+    made = {}
+    for name, script in raw.items():
+        try:
+            made[name] = script_of(script).as_json()
+        except BadScriptError as error:
+            where = f"counterparts.{name}" + (f".{error.field}" if error.field else "")
+            raise BadScriptError(f"{name}: {error}", where) from error
+    return made
 
 
 async def react(records: ExchangeRecords, event: Event, scripts: Scripts) -> None:

@@ -41,7 +41,11 @@ class Script:
 
 
 class BadScriptError(ValueError):
-    """A script that cannot be played; the message says what is wrong."""
+    """A script that cannot be played; the message says what is wrong, `field` where: `counterparts.clinic.after`."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 def script_of(raw: object) -> Script:
@@ -50,14 +54,16 @@ def script_of(raw: object) -> Script:
         raise BadScriptError("a script is an object with mode, after and options")
     unknown = set(raw) - {"mode", "after", "options"}
     if unknown:
-        raise BadScriptError(f"unknown field {sorted(unknown)[0]!r}: a script has mode, after and options")
+        raise BadScriptError(
+            f"unknown field {sorted(unknown)[0]!r}: a script has mode, after and options", sorted(unknown)[0]
+        )
     mode, after, options = raw.get("mode", "accept"), raw.get("after", 0), raw.get("options", {})
     if mode not in list(Mode):
-        raise BadScriptError(f"mode is one of {', '.join(Mode)}, not {mode!r}")
+        raise BadScriptError(f"mode is one of {', '.join(Mode)}, not {mode!r}", "mode")
     if not isinstance(after, int) or isinstance(after, bool) or not 0 <= after <= MAX_DELAY:
-        raise BadScriptError(f"after is a whole number of seconds, 0 to {MAX_DELAY}")
+        raise BadScriptError(f"after is a whole number of seconds, 0 to {MAX_DELAY}", "after")
     if not isinstance(options, Mapping):
-        raise BadScriptError("options is an object")
+        raise BadScriptError("options is an object", "options")
     return Script(Mode(mode), after, dict(options))
 
 

@@ -35,7 +35,7 @@ def operations(workflows: Workflows, *, default_base: str) -> dict[OperationKey,
                 problem = Problem(405, "method-not-allowed", f"{call.request.method} is not answered here")
                 return problem.response()
             order = Order(call.services, default_base, await _body(call), tenant=call.tenant.tenant)
-            order.item = next((value for key, value in call.query if key == "before"), "")
+            order.query = dict(call.query)
             try:
                 return await route(order)
             except Problem as problem:

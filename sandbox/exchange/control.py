@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -17,6 +17,7 @@ from sandbox.kernel.database import Transaction
 from sandbox.kernel.errors import BusyError, StoreError
 from sandbox.kernel.http import BadPath, Receive, Request, Response, Scope, Send, segments
 from sandbox.kernel.ids import is_fhir_id
+from sandbox.search.request import pairs
 from sandbox.security.tokens import TokenVerifier, bearer
 from sandbox.storage.layers import copy_rows
 from sandbox.tenants import service as tenants
@@ -37,14 +38,16 @@ _MAX_BODY = 64 * 1024
 class Problem(Exception):
     """An answer of the control plane that is no success."""
 
-    def __init__(self, status: int, code: str, title: str, detail: str = "") -> None:
+    def __init__(self, status: int, code: str, title: str, detail: str = "", *, field: str = "") -> None:
         super().__init__(title)
-        self.status, self.code, self.title, self.detail = status, code, title, detail
+        self.status, self.code, self.title, self.detail, self.field = status, code, title, detail, field
 
     def response(self) -> Response:
         body = {"type": f"urn:gozar:problem:{self.code}", "title": self.title, "status": self.status}
         if self.detail:
             body["detail"] = self.detail
+        if self.field:
+            body["field"] = self.field  # where in the body it went wrong: `faults[2].seconds`
         return Response(self.status, orjson.dumps(body), [(b"content-type", b"application/problem+json")])
 
 
@@ -57,6 +60,7 @@ class Order:
     body: dict[str, Any]
     tenant: str = ""
     item: str = ""
+    query: dict[str, str] = field(default_factory=dict)
 
     @property
     def now(self) -> int:
@@ -65,7 +69,7 @@ class Order:
     def text(self, name: str, default: str = "") -> str:
         value = self.body.get(name, default)
         if not isinstance(value, str) or len(value) > 200:
-            raise Problem(422, "invalid-field", f"{name!r} must be a short text")
+            raise Problem(422, "invalid-field", f"{name!r} must be a short text", field=name)
         return value
 
     async def write(self, job: Callable[[Transaction], Awaitable[Any]], tenant: str = "") -> Any:
@@ -104,6 +108,7 @@ class Control:
         except BadPath:
             raise Problem(400, "bad-path", "The path is ambiguous") from None
         handler, order = self._route(request.method, parts)
+        order.query = dict(pairs(request.query))
         if request.method in ("POST", "PUT"):
             order.body = _json(await read_body(request, _MAX_BODY))
         return await handler(order)
@@ -150,7 +155,7 @@ def _problem_of(error: StoreError) -> Problem:
         case UnknownSnapshotError():
             return Problem(404, "unknown-snapshot", "The Tenant has no such snapshot")
         case UnknownBaseError():
-            return Problem(422, "unknown-base", "There is no base population of that name")
+            return Problem(422, "unknown-base", "There is no base population of that name", field="base")
         case QuotaError():
             return Problem(409, "quota", f"At most {error.limit} {error.resource}")
         case BusyError():
@@ -171,6 +176,8 @@ async def _shown(order: Order, tenant: Tenant) -> dict[str, Any]:
         "tenant": tenant.tenant,
         "base": tenant.base,
         "created": instant(tenant.created),
+        "now": instant(order.now + tenant.clock_offset),
+        "offset_seconds": round(tenant.clock_offset / 1_000_000),
         "revision": tenant.revision,
         "validation": tenant.validation,
         "resources": resources,
@@ -182,7 +189,7 @@ async def _shown(order: Order, tenant: Tenant) -> dict[str, Any]:
 
 
 def _snapshot(snapshot: Snapshot) -> dict[str, Any]:
-    kept = {k: v for k, v in asdict(snapshot).items() if k not in ("layer", "base_layer")}
+    kept = {k: v for k, v in asdict(snapshot).items() if k not in ("layer", "base_layer", "clock_offset")}
     return kept | {"created": instant(snapshot.created)}
 
 
@@ -246,14 +253,22 @@ async def _drop_snapshot(order: Order) -> Response:
 
 
 async def _fork(order: Order) -> Response:
-    into = order.text("tenant")
-    if not is_fhir_id(into):
-        raise Problem(422, "invalid-field", "'tenant' must be 1 to 64 letters, digits, '-' and '.'")
+    """`{"tenant": into, "replace": false}`: a copy of this Tenant; `replace` lets it take the place of an open one's data."""
+    into, replace = order.text("tenant"), order.body.get("replace", False)
+    if not is_fhir_id(into) or into == order.tenant:
+        raise Problem(422, "invalid-field", "'tenant' must be another, of 1 to 64 letters, digits, '-' and '.'")
+    if not isinstance(replace, bool):
+        raise Problem(422, "invalid-field", "'replace' must be true or false", field="replace")
 
     async def job(tx: Transaction) -> Tenant:
-        return await tenants.fork(tx, copy=copy_rows, tenant=order.tenant, into=into, now=order.now)
+        return await tenants.fork(tx, copy=copy_rows, tenant=order.tenant, into=into, now=order.now, replace=replace)
 
     return _answer(await _shown(order, await order.write(job)), 201)
+
+
+async def _bases(order: Order) -> Response:
+    """The populations that a Tenant can be reset to."""
+    return _answer({"bases": await tenants.bases(order.services.store.database)})
 
 
 async def _delete(order: Order) -> Response:
@@ -297,6 +312,7 @@ ROUTES: Routes = {
     ("POST", ("tenants", "*", "reset")): _reset,
     ("POST", ("tenants", "*", "snapshots")): _take_snapshot,
     ("GET", ("tenants", "*", "snapshots")): _snapshots,
+    ("GET", ("tenants", "*", "bases")): _bases,
     ("DELETE", ("tenants", "*", "snapshots", "*")): _drop_snapshot,
     ("POST", ("tenants", "*", "restore")): _restore,
     ("POST", ("tenants", "*", "fork")): _fork,

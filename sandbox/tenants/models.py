@@ -55,5 +55,6 @@ snapshot = keyed(
     field("base_layer", Integer),
     field("name", Text_C),
     field("created", Big),
+    field("clock_offset", Big, "0"),  # how far the Tenant's clock ran ahead then
 )
 Index(None, snapshot.c.tenant, snapshot.c.created)

@@ -82,6 +82,7 @@ class Snapshot:
     base_layer: int
     name: str
     created: int
+    clock_offset: int = 0
 
 
 def lock_of(tenant: str) -> int:
@@ -120,6 +121,12 @@ async def base_layer(tx: Transaction, name: str) -> int:
     return int(rows[0][0])
 
 
+async def bases(source: Database | Transaction) -> list[dict[str, str]]:
+    """Populations that are ready, by name."""
+    rows = await source.rows("SELECT name, title FROM base WHERE state='ready' ORDER BY name")
+    return [{"name": name, "title": title} for name, title in rows]
+
+
 async def open_tenant(tx: Transaction, *, tenant: str, base: str, now: int) -> tuple[Tenant, bool]:
     """Open a Tenant over `base`; opening an open one changes nothing. Returns it and whether it is new."""
     found = await find(tx, tenant)
@@ -136,10 +143,13 @@ async def open_tenant(tx: Transaction, *, tenant: str, base: str, now: int) -> t
     return await get(tx, tenant), True
 
 
-async def _point(tx: Transaction, tenant: Tenant, *, layer: int, base: str, below: int) -> Tenant:
+async def _point(
+    tx: Transaction, tenant: Tenant, *, layer: int, base: str, below: int, clock_offset: int = 0
+) -> Tenant:
     await tx.run(
-        "UPDATE tenant SET layer=?2, base=?3, base_layer=?4, revision=revision+1 WHERE tenant=?1",
-        (tenant.tenant, layer, base, below),
+        "UPDATE tenant SET layer=?2, base=?3, base_layer=?4, clock_offset=?5, revision=revision+1, consents=consents+1 "
+        "WHERE tenant=?1",
+        (tenant.tenant, layer, base, below, clock_offset),
     )
     await _bury(tx, tenant.layer)
     return await get(tx, tenant.tenant)
@@ -150,7 +160,7 @@ async def _bury(tx: Transaction, layer: int) -> None:
 
 
 async def reset(tx: Transaction, *, tenant: str, base: str = "") -> Tenant:
-    """Forget everything the Tenant wrote; `base` may choose another population."""
+    """Forget everything the Tenant wrote and set its clock back; `base` may choose another population."""
     found = await get(tx, tenant)
     chosen = base or found.base
     below = await base_layer(tx, chosen)
@@ -169,11 +179,11 @@ async def take_snapshot(tx: Transaction, *, copy: CopyRows, tenant: str, name: s
     if len(await snapshots(tx, tenant=tenant)) >= MAX_SNAPSHOTS:
         raise QuotaError("snapshots", MAX_SNAPSHOTS)
     layer = await _copy(tx, copy, found.layer, SNAPSHOT)
-    made = Snapshot(new_id(), tenant, layer, found.base, found.base_layer, name, now)
+    made = Snapshot(new_id(), tenant, layer, found.base, found.base_layer, name, now, found.clock_offset)
     await tx.run(
-        "INSERT INTO snapshot (snapshot, tenant, layer, base, base_layer, name, created) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        (made.snapshot, made.tenant, made.layer, made.base, made.base_layer, made.name, made.created),
+        "INSERT INTO snapshot (snapshot, tenant, layer, base, base_layer, name, created, clock_offset) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        (made.snapshot, tenant, layer, made.base, made.base_layer, name, now, made.clock_offset),
     )
     return made
 
@@ -181,7 +191,8 @@ async def take_snapshot(tx: Transaction, *, copy: CopyRows, tenant: str, name: s
 async def snapshots(source: Database | Transaction, *, tenant: str) -> list[Snapshot]:
     """Oldest first."""
     rows = await source.rows(
-        "SELECT snapshot, tenant, layer, base, base_layer, name, created FROM snapshot WHERE tenant=?1 ORDER BY created",
+        "SELECT snapshot, tenant, layer, base, base_layer, name, created, clock_offset FROM snapshot "
+        "WHERE tenant=?1 ORDER BY created",
         (tenant,),
     )
     return [Snapshot(*row) for row in rows]
@@ -195,11 +206,16 @@ async def _snapshot(tx: Transaction, tenant: str, snapshot: str) -> Snapshot:
 
 
 async def restore(tx: Transaction, *, copy: CopyRows, tenant: str, snapshot: str) -> Tenant:
-    """Bring the Tenant back to a snapshot of its own; the snapshot stays and can be restored again."""
+    """Bring the Tenant back to a snapshot of its own, its clock too; the snapshot stays and can be restored again.
+
+    Were the clock left ahead, what the snapshot still waits for would fall due at once.
+    """
     found = await get(tx, tenant)
     frozen = await _snapshot(tx, tenant, snapshot)
     layer = await _copy(tx, copy, frozen.layer, OVERLAY)
-    return await _point(tx, found, layer=layer, base=frozen.base, below=frozen.base_layer)
+    return await _point(
+        tx, found, layer=layer, base=frozen.base, below=frozen.base_layer, clock_offset=frozen.clock_offset
+    )
 
 
 async def drop_snapshot(tx: Transaction, *, tenant: str, snapshot: str) -> None:
@@ -208,14 +224,14 @@ async def drop_snapshot(tx: Transaction, *, tenant: str, snapshot: str) -> None:
     await _bury(tx, frozen.layer)
 
 
-async def fork(tx: Transaction, *, copy: CopyRows, tenant: str, into: str, now: int) -> Tenant:
-    """A new Tenant `into` that starts as a copy of `tenant`; raises `QuotaError` when `into` is already open."""
+async def fork(tx: Transaction, *, copy: CopyRows, tenant: str, into: str, now: int, replace: bool = False) -> Tenant:
+    """A Tenant `into` that starts as a copy of `tenant`. An open one is replaced only when asked: else `QuotaError`."""
     found = await get(tx, tenant)
     made, fresh = await open_tenant(tx, tenant=into, base=found.base, now=now)
-    if not fresh:
+    if not fresh and not replace:
         raise QuotaError(f"Tenants named {into}", 1)
     layer = await _copy(tx, copy, found.layer, OVERLAY)
-    return await _point(tx, made, layer=layer, base=found.base, below=found.base_layer)
+    return await _point(tx, made, layer=layer, base=found.base, below=found.base_layer, clock_offset=found.clock_offset)
 
 
 async def delete(tx: Transaction, *, tenant: str) -> None:

@@ -1,127 +1,27 @@
-"""Faults a developer plans for a Tenant: what goes wrong, on which route, when and how often. Sandbox only.
-
-A plan is tried in order; the first that matches a request and still has calls left happens. Kinds: `status` (an error instead of
-the answer), `latency`, `timeout` (the write takes effect, the answer does not come in time), `truncated` (half the body), `burst`
-(429 with Retry-After), `expired-token` (401) and `down` (503).
-"""
+"""Plays a Tenant's fault plans, in the sandbox only: the first plan in order that means a request, and still has calls left, happens."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Final, Literal, get_args
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
 
 from sandbox.exchange.calls import Call
+from sandbox.exchange.negotiation import FHIR_JSON, answer_format
 from sandbox.exchange.seams import Handler
-from sandbox.fhir.outcomes import (
-    FhirError,
-    Text,
-    ThrottledError,
-    UnauthorizedError,
-    UnavailableError,
-)
-from sandbox.kernel.clock import micros
+from sandbox.exchange.xml_bodies import as_xml
+from sandbox.fhir.outcomes import FhirError, Text, ThrottledError, UnauthorizedError, UnavailableError
 from sandbox.kernel.http import Response
 from sandbox.tenants import service as tenants
 from sandbox.workflows import controls
 from sandbox.workflows.engine import Engine
+from sandbox.workflows.fault_plans import Fault, fault_of
 from sandbox.workflows.tx_records import ExchangeRecords
 
-Kind = Literal["status", "latency", "timeout", "truncated", "burst", "expired-token", "down"]
-KINDS: Final = get_args(Kind)
-MAX_FAULTS: Final = 50
-MAX_SECONDS: Final = 120.0
 _FRESH_SECONDS: Final = 1.0
-_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "*")
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One plan. `route` is a glob over the path below the base (`Appointment/*`, `*/$dispense`); `left` -1 means always."""
-
-    id: str
-    kind: Kind
-    route: str = "*"
-    method: str = "*"
-    status: int = 500
-    seconds: float = 0.0
-    left: int = -1
-    skip: int = 0
-    starts: str = ""
-    ends: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    def matches(self, method: str, path: str, now: int) -> bool:
-        """Whether a request at `now` (microseconds, the Tenant's time) is meant, counters apart."""
-        if self.left == 0 or self.method not in {"*", method}:
-            return False
-        if (self.starts and now < _stamp(self.starts)) or (self.ends and now >= _stamp(self.ends)):
-            return False
-        return _glob(self.route).fullmatch(path) is not None
-
-
-class BadFaultError(ValueError):
-    """A plan that cannot be followed; the message says what is wrong."""
-
-
-def _stamp(text: str) -> int:
-    return micros(datetime.fromisoformat(text))
-
-
-def _glob(route: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in route.strip("/").split("*")))
-
-
-def fault_of(raw: object, number: int) -> Fault:
-    """A plan from JSON. Raises `BadFaultError`."""
-    if not isinstance(raw, Mapping):
-        raise BadFaultError("each fault is an object")
-    unknown = set(raw) - set(Fault.__slots__)
-    if unknown:
-        raise BadFaultError(f"unknown field {sorted(unknown)[0]!r}: a fault has {', '.join(Fault.__slots__)}")
-    if raw.get("kind") not in KINDS:
-        raise BadFaultError(f"kind is one of {', '.join(KINDS)}, not {raw.get('kind')!r}")
-    try:
-        fault = Fault(**({"id": f"fault-{number}"} | dict(raw)))
-        _check(fault)
-    except TypeError as error:
-        raise BadFaultError(f"a field has the wrong type: {error}") from error
-    return fault
-
-
-def _check(fault: Fault) -> None:
-    texts = (fault.id, fault.route, fault.method, fault.starts, fault.ends)
-    if not all(isinstance(text, str) and len(text) <= 200 for text in texts):
-        raise BadFaultError("id, route, method, starts and ends are short texts")
-    if fault.method not in _METHODS:
-        raise BadFaultError(f"method is one of {', '.join(_METHODS)}")
-    if not all(isinstance(n, int) and not isinstance(n, bool) for n in (fault.status, fault.left, fault.skip)):
-        raise BadFaultError("status, left and skip are whole numbers")
-    if not 400 <= fault.status <= 599:
-        raise BadFaultError("status is an error status, 400 to 599")
-    if fault.left < -1 or fault.skip < 0:
-        raise BadFaultError("left is -1 (always) or a count; skip is a count")
-    if isinstance(fault.seconds, bool) or not 0 <= fault.seconds <= MAX_SECONDS:
-        raise BadFaultError(f"seconds is 0 to {MAX_SECONDS:g}")
-    for text in (fault.starts, fault.ends):
-        try:
-            if text and datetime.fromisoformat(text).tzinfo is None:
-                raise ValueError("no zone")
-        except ValueError as error:
-            raise BadFaultError(f"starts and ends are instants with a zone, not {text!r}") from error
-
-
-def checked(raw: object) -> list[Fault]:
-    """Plans as a developer sends them. Raises `BadFaultError`."""
-    if not isinstance(raw, list) or len(raw) > MAX_FAULTS:
-        raise BadFaultError(f"faults are a list of at most {MAX_FAULTS}")
-    return [fault_of(one, number) for number, one in enumerate(raw, 1)]
+_AS_IT_IS: Final = b"application/fhir+json;charset=utf-8"
 
 
 @dataclass(slots=True)
@@ -168,16 +68,12 @@ class FaultEdge:
             happens.clear()
             stored = [fault_of(one, 0) for one in await controls.faults_of(records.tx, call.tenant.tenant)]
             current = next((one for one in stored if one.id == fault.id), None)
-            happens.append(current is not None and current.left != 0 and current.skip == 0)
-            if current is None:
-                return
-            if current.skip:
-                stepped = replace(current, skip=current.skip - 1)
-            else:
-                stepped = replace(current, left=current.left - 1 if current.left > 0 else current.left)
+            stepped, now = (current, False) if current is None else current.step()
+            happens.append(now)
+            if now:
                 subject = {"resourceType": call.rtype or "CapabilityStatement", "id": call.fid or "-"}
                 records.tell("fault", subject, {"fault": fault.id, "kind": fault.kind, "route": path})
-            if stepped != current:
+            if stepped is not None and stepped != current:
                 plans = [(stepped if one.id == fault.id else one).as_json() for one in stored]
                 await controls.save(records.tx, call.tenant.tenant, faults=plans)
 
@@ -221,9 +117,28 @@ async def _play(fault: Fault, call: Call, handler: Handler) -> Response:
             await asyncio.sleep(fault.seconds)
             raise PlannedError(504)
         case "truncated":
-            response = await handler(call)
-            response.body = response.body[: len(response.body) // 2]
-            return response
+            return _truncated(call, await handler(call))
+
+
+def _truncated(call: Call, response: Response) -> Response:
+    """Half the body, in the format that was asked for: what is cut can no longer be translated."""
+    if response.stream is not None:
+        response.stream = _first(response.stream)
+        return response
+    asked = [value for name, value in call.query if name == "_format"]
+    if answer_format(call.header(b"accept"), asked) == "xml":
+        response = as_xml(response)
+    response.body = response.body[: len(response.body) // 2]
+    # Spelt so that the edge neither translates nor indents it: the half goes out as it is.
+    response.headers = [(k, _AS_IT_IS if v == FHIR_JSON else v) for k, v in response.headers]
+    return response
+
+
+async def _first(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The first chunk's first half."""
+    async for chunk in stream:
+        yield chunk[: len(chunk) // 2]
+        return
 
 
 async def set_faults(engine: Engine, tenant: str, faults: list[Fault]) -> None:

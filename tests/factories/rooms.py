@@ -22,6 +22,10 @@ from portal.products import catalogue
 from portal.products import pages as products_pages
 from portal.subscriptions import api as subscriptions_api
 from portal.subscriptions import pages as subscriptions_pages
+from portal.tenants import api as tenants_api
+from portal.tenants import pages as tenants_pages
+from portal.tenants.controls import controls_dependency
+from portal.tenants.twin import NoControls
 from portal.traffic import api as traffic_api
 from portal.traffic import pages as traffic_pages
 from portal.usage import api as usage_api
@@ -39,6 +43,7 @@ ROOMS = (
     (subscriptions_api, subscriptions_pages),
     (usage_api, usage_pages),
     (traffic_api, traffic_pages),
+    (tenants_api, tenants_pages),
 )
 
 
@@ -49,7 +54,8 @@ async def rooms(migrated: Path, folder: Path) -> AsyncIterator[Portal]:
     routes: list[Any] = [route for api, pages in ROOMS for route in (*api.routes, *pages.routes)]
     routes += [*dashboard_pages.routes, *gateway_rules_api.routes]
     menus = [*dashboard_pages.navigation, *(item for _, pages in ROOMS for item in pages.navigation)]
-    made = portal_app(migrated, folder, routes, dependencies=tenants_dependency(tenants), navigation=menus)
+    ports = {**tenants_dependency(tenants), **controls_dependency(NoControls())}
+    made = portal_app(migrated, folder, routes, dependencies=ports, navigation=menus)
     async with made as portal:
         portal.extras["tenants"] = tenants
         async with portal.sessions.begin() as session:

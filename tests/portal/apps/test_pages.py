@@ -46,7 +46,7 @@ async def test_every_page_of_an_app_opens_in_both_languages(portal: Portal) -> N
     app = await app_on_pages(browser)
     for step in ("before", "after"):
         for prefix in ("", "/en"):
-            for path in ("", "/credentials", "/products", "/data", "/settings"):
+            for path in ("", "/credentials", "/products", "/sandbox", "/settings"):
                 page = await browser.get(f"{prefix}/apps/{app}{path}")
                 assert page.status_code == 200, (step, path, page.text[:400])
         await browser.submit(f"/apps/{app}/products", products="appointments")
@@ -81,12 +81,12 @@ async def test_pages_of_another_companys_app_look_absent(portal: Portal) -> None
     app = await app_on_pages(browser)
     await browser.submit(f"/apps/{app}/products", products="appointments")
     stranger = await portal.signed_in_browser("x@example.ir")
-    for path in ("", "/credentials", "/products", "/data", "/settings"):
+    for path in ("", "/credentials", "/products", "/sandbox", "/settings"):
         assert (await stranger.get(f"/apps/{app}{path}")).status_code == 404
     for path in (
         "products",
         "settings",
-        "data/reset",
+        "sandbox/do/reset",
         "environments/sandbox/secrets",
         "environments/sandbox/keys",
         "environments/sandbox/redirects",

@@ -80,15 +80,96 @@ async def test_half_a_body_is_what_truncation_sends(clinic: World) -> None:
         assert (await app.get(PATIENT)).content == whole[: len(whole) // 2]
 
 
+async def test_a_share_of_requests_fails_evenly_spread(clinic: World) -> None:
+    async with clinic.client() as app:
+        await plan(clinic, app, {"kind": "down", "route": "Patient/*", "probability": 0.25, "left": 2})
+        seen = [(await app.get(PATIENT)).status_code for _ in range(12)]
+        assert [n for n, status in enumerate(seen, 1) if status == 503] == [4, 8], seen
+
+
+async def test_half_an_xml_body_and_half_a_pretty_one_are_halves_too(clinic: World) -> None:
+    async with clinic.client() as app:
+        whole = (await app.get(PATIENT, headers={"accept": "application/fhir+xml"})).text
+        await plan(clinic, app, {"kind": "truncated", "route": "Patient/*"})
+        cut = await app.get(PATIENT, headers={"accept": "application/fhir+xml"})
+        assert cut.status_code == 200 and whole.startswith(cut.text) and 0 < len(cut.text) < len(whole)
+        pretty = await app.get(f"{PATIENT}?_pretty=true")
+        assert pretty.status_code == 200
+        with pytest.raises(ValueError):
+            pretty.json()
+
+
+async def test_restore_brings_the_clock_back_and_reset_sets_it_to_real_time(clinic: World) -> None:
+    async with clinic.client() as app:
+        slot = (await free_slots(app, count=20))[-1]
+        held = await do(app, f"{slot}/$hold", patient=PATIENT)
+        base = f"tenants/{tenant_of(app)}"
+        async with clinic.admin() as admin:
+            kept = (await admin.post(f"{base}/snapshots", json={"name": "held"})).json()["snapshot"]
+            await advance(clinic, app, days=2)
+            assert (await get(app, f"Appointment/{held['id']}"))["status"] == "cancelled"
+            await admin.post(f"{base}/restore", json={"snapshot": kept})
+            assert clinic.app.workflows is not None
+            await clinic.app.workflows.run_timers()
+            assert (await get(app, f"Appointment/{held['id']}"))["status"] == "proposed", (
+                "nothing fell due by restoring"
+            )
+            assert (await admin.get(f"{base}/clock")).json()["offset_seconds"] == 0
+            await advance(clinic, app, days=3)
+            await admin.post(f"{base}/reset")
+            assert (await admin.get(f"{base}/clock")).json()["offset_seconds"] == 0
+
+
+async def test_the_timeline_is_narrowed_by_topic_actor_and_subject(clinic: World) -> None:
+    async with clinic.client() as app:
+        slot = (await free_slots(app))[0]
+        booked = await do(app, "Appointment/$book", slot=slot, patient=PATIENT)
+        base = f"tenants/{tenant_of(app)}/timeline"
+        async with clinic.admin() as admin:
+
+            async def topics(query: str) -> list[str]:
+                return [event["topic"] for event in (await admin.get(f"{base}?{query}")).json()["events"]]
+
+            assert await topics("topic=appointment") == [
+                "appointment-booked",
+                "appointment-requested",
+                "appointment-held",
+            ]
+            assert await topics("topic=appointment-booked") == ["appointment-booked"]
+            assert await topics("topic=app") == [] and await topics("topic=%25") == []
+            assert await topics("actor=counterpart") == ["appointment-booked"]
+            assert len(await topics(f"subject=Appointment/{booked['id']}")) == 3
+            assert await topics("subject=Slot") == [] and len(await topics("subject=Appointment")) == 3
+        own = (await app.get("$sandbox-timeline?actor=counterpart")).json()["events"]
+        assert [event["topic"] for event in own] == ["appointment-booked"]
+
+
+async def test_a_fork_takes_an_open_tenants_place_only_when_told(clinic: World) -> None:
+    async with clinic.client() as app, clinic.client() as other:
+        made = (await app.post("Basic", json={"resourceType": "Basic", "code": {"text": "mine"}})).json()["id"]
+        await get(other, PATIENT)
+        base = f"tenants/{tenant_of(app)}/fork"
+        async with clinic.admin() as admin:
+            assert (await admin.post(base, json={"tenant": tenant_of(other)})).status_code == 409
+            assert (await admin.post(base, json={"tenant": tenant_of(app), "replace": True})).status_code == 422
+            assert (await admin.post(base, json={"tenant": tenant_of(other), "replace": True})).status_code == 201
+        assert (await other.get(f"Basic/{made}")).status_code == 200
+        await other.delete(f"Basic/{made}")
+        assert (await app.get(f"Basic/{made}")).status_code == 200, "the two go their own ways after"
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
         ({"kind": "gremlins"}, "kind is one of"),
         ({"kind": "status", "status": 200}, "error status"),
-        ({"kind": "latency", "seconds": 9999}, "seconds is 0 to 120"),
-        ({"kind": "down", "starts": "tomorrow"}, "instants with a zone"),
+        ({"kind": "latency", "seconds": 9999}, "seconds is a number from 0 to 120"),
+        ({"kind": "down", "starts": "tomorrow"}, "instant with a zone"),
         ({"kind": "down", "colour": 1}, "unknown field 'colour'"),
-        ({"kind": "down", "left": "many"}, "whole numbers"),
+        ({"kind": "down", "probability": 0}, "more than 0"),
+        ({"kind": "down", "probability": 1.5}, "probability is a number from 0 to 1"),
+        ({"kind": "down", "route": ""}, "route is a text"),
+        ({"kind": "down", "left": "many"}, "left is a whole number"),
     ],
 )
 async def test_a_plan_that_cannot_be_followed_is_refused(clinic: World, fault: dict[str, Any], words: str) -> None:

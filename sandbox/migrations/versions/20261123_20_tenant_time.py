@@ -1,6 +1,6 @@
-"""A snapshot keeps the Tenant's clock, and a Tenant remembers when its clock was moved: tokens age with it.
+"""A snapshot keeps the Tenant's clock.
 
-Revises: 20261122_20
+Revises: 20261123_10
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from alembic import op
 
 from sandbox.kernel.tables import Big
 
-revision = "20261122_30"
-down_revision = "20261122_20"
+revision = "20261123_20"
+down_revision = "20261123_10"
 branch_labels = None
 depends_on = None
 

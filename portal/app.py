@@ -56,11 +56,7 @@ from portal.oauth.service import OAuth
 from portal.products import api as products_api
 from portal.products import catalogue
 from portal.products import pages as products_pages
-from portal.reviews import api as reviews_api
-from portal.reviews import desk_api as reviews_desk_api
-from portal.reviews import desk_pages as reviews_desk_pages
-from portal.reviews import pages as reviews_pages
-from portal.reviews import proof_pages
+from portal.reviews import routes as reviews
 from portal.reviews.caretaker import Caretaker
 from portal.reviews.dependencies import blobs_dependency
 from portal.reviews.tasks import tasks as review_tasks
@@ -318,11 +314,7 @@ def rooms() -> Sequence[Any]:
         *dashboard_pages.routes,
         *conformance_api.routes,
         *conformance_pages.routes,
-        *reviews_api.routes,
-        *reviews_desk_api.routes,
-        *reviews_pages.routes,
-        *reviews_desk_pages.routes,
-        *proof_pages.routes,
+        *reviews.routes,
     ]
 
 
@@ -341,9 +333,7 @@ def menus() -> Sequence[NavItem]:
         *traffic_pages.navigation,
         *oauth_pages.navigation,
         *conformance_pages.navigation,
-        *reviews_pages.navigation,
-        *reviews_desk_pages.navigation,
-        *proof_pages.navigation,
+        *reviews.navigation,
     ]
 
 

@@ -8,6 +8,7 @@ from litestar import get, patch, post
 from litestar.params import FromPath, JSONBody
 
 from portal.reviews import evidence, policy, presentation, queries, questionnaire, service
+from portal.reviews.cases import CASES, TheCase
 from portal.reviews.schemas import (
     CaseEntry,
     CommentInfo,
@@ -79,20 +80,17 @@ async def one(review_id: FromPath[str], user: CurrentUser, session: Db, now: Now
 
 
 @patch("/reviews/{review_id:str}", responses=problems(400, 401, 403, 404, 409, 415, 422))
-async def change(
-    review_id: FromPath[str], data: JSONBody[Draft], user: CurrentUser, session: Db, now: Now
-) -> ReviewInfo:
+async def change(data: JSONBody[Draft], case: TheCase) -> ReviewInfo:
     """Save parts of a draft: answers (also incomplete ones), scopes with their justifications, App version, evidence."""
-    request = await queries.visible(session, review_id, user)
     if data.answers is not None:
-        await service.save_answers(session, request, answers=dict(data.answers), by=user, now=now)
+        await service.save_answers(case.session, case.request, answers=dict(data.answers), by=case.by, now=case.now)
     if data.scopes is not None:
-        await service.set_scopes(session, request, scopes=data.scopes, by=user, now=now)
+        await service.set_scopes(case.session, case.request, scopes=data.scopes, by=case.by, now=case.now)
     if data.app_version is not None:
-        await service.set_version(session, request, version=data.app_version, by=user, now=now)
+        await service.set_version(case.session, case.request, version=data.app_version, by=case.by, now=case.now)
     if data.evidence is not None:
-        await evidence.attach(session, request, evidence_id=data.evidence, by=user, now=now)
-    return await presentation.whole(session, request, user, now=now)
+        await evidence.attach(case.session, case.request, evidence_id=data.evidence, by=case.by, now=case.now)
+    return await case.shown()
 
 
 @get("/reviews/{review_id:str}/missing", responses=problems(401, 404))
@@ -103,29 +101,24 @@ async def missing(review_id: FromPath[str], user: CurrentUser, session: Db) -> l
 
 
 @post("/reviews/{review_id:str}/submit", status_code=200, responses=problems(401, 403, 404, 409, 422))
-async def submit(review_id: FromPath[str], user: CurrentUser, session: Db, now: Now) -> ReviewInfo:
+async def submit(case: TheCase) -> ReviewInfo:
     """Hand the request to the ministry; its service clock starts."""
-    request = await queries.visible(session, review_id, user)
-    await service.submit(session, request, by=user, now=now)
-    return await presentation.whole(session, request, user, now=now)
+    await service.submit(case.session, case.request, by=case.by, now=case.now)
+    return await case.shown()
 
 
 @post("/reviews/{review_id:str}/withdraw", status_code=200, responses=problems(401, 403, 404, 409))
-async def withdraw(review_id: FromPath[str], user: CurrentUser, session: Db, now: Now) -> ReviewInfo:
+async def withdraw(case: TheCase) -> ReviewInfo:
     """Take an unfinished request back for good."""
-    request = await queries.visible(session, review_id, user)
-    await service.withdraw(session, request, by=user, now=now)
-    return await presentation.whole(session, request, user, now=now)
+    await service.withdraw(case.session, case.request, by=case.by, now=case.now)
+    return await case.shown()
 
 
 @post("/reviews/{review_id:str}/appeal", responses=problems(400, 401, 403, 404, 409, 415, 422))
-async def appeal(
-    review_id: FromPath[str], data: JSONBody[Grounds], user: CurrentUser, session: Db, now: Now
-) -> ReviewInfo:
+async def appeal(data: JSONBody[Grounds], case: TheCase) -> ReviewInfo:
     """Contest a rejection; the answer is the appeal, a request of its own that other reviewers decide."""
-    request = await queries.visible(session, review_id, user)
-    made = await service.appeal(session, request, grounds=data.grounds, by=user, now=now)
-    return await presentation.whole(session, made, user, now=now)
+    made = await service.appeal(case.session, case.request, grounds=data.grounds, by=case.by, now=case.now)
+    return await presentation.whole(case.session, made, case.by, now=case.now)
 
 
 @post("/reviews/{review_id:str}/comments", responses=problems(400, 401, 404, 415, 422))
@@ -162,5 +155,6 @@ routes = [
         comment,
         record,
         tag="reviews",
+        dependencies=CASES,
     )
 ]

@@ -18,7 +18,6 @@ from portal.conformance.models import ConformanceRun
 from portal.kernel.errors import Invalid, NotFound
 from portal.products.models import Plan
 from portal.reviews import (
-    blast,
     decisions,
     evidence,
     policy,
@@ -28,12 +27,10 @@ from portal.reviews import (
     register,
     service,
     snapshot,
-    suspensions,
 )
 from portal.reviews.decisions import ScopeVerdict, Terms
 from portal.reviews.desk_api import read_cursor, write_cursor
 from portal.reviews.models import QUEUED, ReviewRequest
-from portal.reviews.production import Grade, Suspension, Target
 from portal.users.dependencies import AnyRequest, CurrentUser, TellNext
 from portal.users.guards import reviewer
 from portal.users.models import User
@@ -47,7 +44,6 @@ from portal.web.visit import Notice
 DESK = frozenset({"reviewer", "admin"})
 navigation: Sequence[NavItem] = [
     NavItem("main", "/desk", "میز بررسی", "Review desk", position=60, icon="inbox", roles=DESK),
-    NavItem("main", "/suspensions", "تعلیق‌ها", "Suspensions", position=70, icon="ban", roles=DESK),
     NavItem("footer", "/register", "فهرست عمومی برنامه‌های تأییدشده", "Register of approved apps", position=30),
 ]
 
@@ -279,78 +275,6 @@ async def _decide(session: AsyncSession, found: ReviewRequest, form: Form, user:
             raise Invalid("Choose a decision", fa="رأی را برگزینید", field="outcome")
 
 
-@get("/suspensions", guards=[reviewer])
-async def suspensions_page(session: Db, now: Now, target: FromQuery[str] = "", id: FromQuery[str] = "") -> Template:
-    """What is cut now, and the form to cut something, with what that would hit."""
-    return await _suspensions(session, Form({"target": target, "id": id}), now)
-
-
-async def _suspensions(session: AsyncSession, form: Form, now: datetime, status: int = 200) -> Template:
-    rows = list(await session.scalars(select(Suspension).order_by(Suspension.imposed_at.desc()).limit(200)))
-    people = await users_by_id(session, {name for row in rows for name in (row.imposed_by, row.lift_proposed_by or "")})
-    hit = None
-    if form["id"] and form["target"] in list(Target):
-        hit = await blast.radius(session, Target(form["target"]), form["id"], now=now)
-    return page(
-        "reviews/suspensions.html",
-        status=status,
-        form=form,
-        standing=[row for row in rows if row.lifted_at is None],
-        lifted=[row for row in rows if row.lifted_at is not None],
-        names=await blast.names(session, rows),
-        people=people,
-        reasons=policy.current().suspensions,
-        hit=hit,
-    )
-
-
-@post("/suspensions", guards=[reviewer])
-async def suspend(request: AnyRequest, user: CurrentUser, session: Db, now: Now, tell: TellNext) -> Template | Redirect:
-    """Cut; the next call is refused."""
-    form = await read_form(request)
-    try:
-        if form["target"] not in list(Target) or form["grade"] not in list(Grade):
-            raise Invalid("Choose what to cut and how", fa="هدف و درجه را برگزینید", field="target")
-        await suspensions.impose(
-            session,
-            target=Target(form["target"]),
-            target_id=form["id"].strip(),
-            grade=Grade(form["grade"]),
-            reason_code=form["reason_code"],
-            reason=form["reason"],
-            by=user,
-            now=now,
-        )
-    except NotFound:
-        await session.rollback()
-        wrong = Invalid("There is no such thing to cut", fa="چنین چیزی برای تعلیق نیست", field="id")
-        return await _suspensions(session, form.refused(wrong), now, status=422)
-    except REFUSALS as error:
-        await session.rollback()
-        return await _suspensions(session, form.refused(error), now, status=422)
-    tell(Notice("success", "تعلیق از همین فراخوان برقرار است.", "The suspension holds from the next call on."))
-    return see("/suspensions")
-
-
-@post("/suspensions/{suspension_id:str}/lift", guards=[reviewer])
-async def lift(
-    request: AnyRequest, suspension_id: FromPath[str], user: CurrentUser, session: Db, now: Now, tell: TellNext
-) -> Redirect:
-    """Propose to lift, or confirm a colleague's proposal."""
-    form = await read_form(request)
-    row = await suspensions.find(session, suspension_id, by=user)
-    try:
-        if row.lift_proposed_by and row.lift_proposed_by != user.id:
-            await suspensions.confirm_lift(session, row, by=user, now=now)
-            tell(Notice("success", "تعلیق برداشته شد.", "The suspension is lifted."))
-        else:
-            await suspensions.propose_lift(session, row, reason=form["reason"], by=user, now=now)
-            tell(Notice("info", "پیشنهاد رفع تعلیق در انتظار همکار دوم است.", "The lift waits for a second reviewer."))
-    except REFUSALS as error:
-        tell(Notice("error", error.message_fa, error.message))
-    return see("/suspensions")
-
-
 @get("/register")
 async def register_page(session: Db, text: FromQuery[str] = "") -> Template:
     """The public register: approved Apps with their scopes and dates, and revocations."""
@@ -364,8 +288,5 @@ routes: Sequence[Router] = pages(
     checklist,
     comment,
     decide,
-    suspensions_page,
-    suspend,
-    lift,
     register_page,
 )

@@ -105,6 +105,12 @@ def kept(answers: dict[str, Any]) -> dict[str, str]:
             raise Invalid(
                 f"There is no question {key!r}", fa=f"پرسشی با شناسهٔ «{key}» وجود ندارد", field=f"answers.{key}"
             )
+        if known[key].kind == "file":
+            raise Invalid(
+                f"Upload a document for {key!r}; it is not answered by text",
+                fa=f"برای «{known[key].fa}» پرونده بارگذاری کنید",
+                field=f"answers.{key}",
+            )
         if isinstance(value, bool) or not isinstance(value, str | int) or len(str(value)) > LONGEST:
             raise Invalid(
                 f"The answer to {key!r} must be text of at most {LONGEST} characters",

@@ -48,7 +48,7 @@ async def rows(session: AsyncSession, *, text: str = "") -> list[Listed]:
     for approval, app, company in await session.execute(query):
         newest.setdefault(app.id, (approval, app, company))
     found = sorted(newest.values(), key=lambda row: row[0].approved_at, reverse=True)
-    notes = await _notes(session, {app.id for _, app, _ in found})
+    notes = await _notes(session, {app.id for _, app, _ in found} | {company.id for _, _, company in found})
     return [
         Listed(
             app_id=app.id,
@@ -60,7 +60,7 @@ async def rows(session: AsyncSession, *, text: str = "") -> list[Listed]:
             expires_at=approval.expires_at,
             ended_at=approval.revoked_at,
             state=state(approval, app, company),
-            notes=tuple(notes.get(app.id, ())),
+            notes=(*notes.get(company.id, ()), *notes.get(app.id, ())),
         )
         for approval, app, company in found
     ]
@@ -75,19 +75,20 @@ def state(approval: Approval, app: App, company: Company) -> str:
     return "limited" if app.status == AccessStatus.LIMITED else "approved"
 
 
-async def _notes(session: AsyncSession, apps: set[str]) -> dict[str, list[str]]:
+async def _notes(session: AsyncSession, targets: set[str]) -> dict[str, list[str]]:
+    """Public notes on what is suspended now, by id of App or Company."""
     made: dict[str, list[str]] = {}
     found = await session.execute(
         select(Suspension.target_id, IncidentNote.body)
         .join(IncidentNote, IncidentNote.suspension_id == Suspension.id)
         .where(
-            Suspension.target == Target.APP,
-            Suspension.target_id.in_(apps),
+            Suspension.target.in_([Target.APP, Target.COMPANY]),
+            Suspension.target_id.in_(targets),
             Suspension.lifted_at.is_(None),
             IncidentNote.audience == "public",
         )
         .order_by(IncidentNote.at)
     )
-    for app_id, body in found:
-        made.setdefault(app_id, []).append(body)
+    for target_id, body in found:
+        made.setdefault(target_id, []).append(body)
     return made

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from portal.audit.models import AuditEntry
-from portal.reviews.models import Comment, Decision, ReviewRequest, ReviewScope
+from portal.reviews.models import Attachment, Comment, Decision, ReviewRequest, ReviewScope
 from portal.reviews.production import Suspension
 from portal.reviews.queries import QueueRow
 
@@ -249,6 +249,21 @@ class SuspensionInfo(msgspec.Struct):
         return cls(**{name: getattr(row, name) for name in cls.__struct_fields__})
 
 
+class NoteInfo(msgspec.Struct):
+    """An incident note; `audience` is internal, company or public."""
+
+    at: datetime
+    audience: str
+    body: str
+
+
+class SuspensionCase(msgspec.Struct):
+    """A suspension with the notes that its reader may see, oldest first."""
+
+    suspension: SuspensionInfo
+    notes: list[NoteInfo]
+
+
 class NewNote(Strict):
     body: str
     audience: str = "internal"
@@ -268,3 +283,18 @@ class CaseEntry(msgspec.Struct):
     @classmethod
     def of(cls, row: AuditEntry) -> CaseEntry:
         return cls(**{name: getattr(row, name) for name in cls.__struct_fields__})
+
+
+class AttachmentInfo(msgspec.Struct):
+    """A document of a request; `size` in bytes, `sha256` in hex of its content."""
+
+    id: str
+    question: str
+    name: str
+    size: int
+    sha256: str
+    uploaded_at: datetime
+
+    @classmethod
+    def of(cls, row: Attachment) -> AttachmentInfo:
+        return cls(row.id, row.question, row.name, row.size, row.sha256, row.uploaded_at)

@@ -25,6 +25,7 @@ from portal.reviews.models import (
     EDITABLE,
     OPEN,
     QUEUED,
+    Attachment,
     Comment,
     Decision,
     RequestKind,
@@ -114,8 +115,31 @@ async def start(session: AsyncSession, *, app_id: str, by: User, now: datetime) 
     )
     session.add(request)
     await session.flush()
+    if last is not None:
+        await _copy_documents(session, last, request)
     await _note(session, request, by, "review.started", now)
     return request
+
+
+async def _copy_documents(session: AsyncSession, last: ReviewRequest, request: ReviewRequest) -> None:
+    """The documents behind the answers that were taken over: new rows over the same bytes."""
+    kept = await session.scalars(
+        select(Attachment).where(Attachment.request_id == last.id, Attachment.removed_at.is_(None))
+    )
+    for row in kept:
+        session.add(
+            Attachment(
+                id=new_id("att"),
+                request_id=request.id,
+                question=row.question,
+                name=row.name,
+                size=row.size,
+                sha256=row.sha256,
+                uploaded_by=row.uploaded_by,
+                uploaded_at=row.uploaded_at,
+            )
+        )
+    await session.flush()
 
 
 async def _note(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 import portal.oauth.watch  # noqa: F401 -- it announces every change of an App, Company or Subscription
@@ -263,11 +263,23 @@ async def _lift(session: AsyncSession, row: Suspension, by: User, company_id: st
     await _note(session, row, "suspension.lifted", by.id, company_id, now)
 
 
+async def decline_lift(session: AsyncSession, row: Suspension, *, by: User, now: datetime) -> None:
+    """Drop a proposal to lift; the suspension stands as it was."""
+    company_id = await _owner(session, Target(row.target), row.target_id)
+    await _desk(session, by, company_id)
+    if row.lifted_at is not None or row.lift_proposed_by is None:
+        raise NothingToLift
+    await _note(session, row, "suspension.lift-declined", by.id, company_id, now)
+    row.lift_proposed_by, row.lift_proposed_at, row.lift_reason = None, None, ""
+    await session.flush()
+
+
 async def note(
     session: AsyncSession, row: Suspension, *, body: str, audience: str, by: User, now: datetime
 ) -> IncidentNote:
     """Add an incident note for `internal`, `company` or `public` readers."""
-    await _desk(session, by, await _owner(session, Target(row.target), row.target_id))
+    company_id = await _owner(session, Target(row.target), row.target_id)
+    await _desk(session, by, company_id)
     if audience not in ("internal", "company", "public"):
         raise Invalid("audience is internal, company or public", fa="مخاطب نامعتبر است", field="audience")
     if not 1 <= len(body.strip()) <= 4000:
@@ -277,4 +289,42 @@ async def note(
     )
     session.add(made)
     await session.flush()
+    await record(
+        session,
+        now=now,
+        actor=by.id,
+        action="suspension.noted",
+        subject=row.target_id[:64],
+        company_id=company_id,
+        details={"suspension": row.id, "note": made.id, "audience": audience},
+    )
     return made
+
+
+async def notes(session: AsyncSession, row: Suspension, *, by: User) -> list[IncidentNote]:
+    """Incident notes that `by` may read, oldest first: internal ones are for reviewers."""
+    query = select(IncidentNote).where(IncidentNote.suspension_id == row.id).order_by(IncidentNote.at, IncidentNote.id)
+    if not guards.is_reviewer(by):
+        query = query.where(IncidentNote.audience != "internal")
+    return list(await session.scalars(query))
+
+
+async def of_app(session: AsyncSession, app_id: str, *, by: User) -> list[Suspension]:
+    """Suspensions of an App and of its Company, newest first; raises NotFound for strangers."""
+    app = await session.get(App, app_id)
+    if app is None:
+        raise NotFound
+    if not guards.is_reviewer(by):
+        await guards.may_read(session, by, app.company_id)
+    found = await session.scalars(
+        select(Suspension)
+        .where(
+            or_(
+                and_(Suspension.target == Target.APP, Suspension.target_id == app_id),
+                and_(Suspension.target == Target.COMPANY, Suspension.target_id == app.company_id),
+            )
+        )
+        .order_by(Suspension.imposed_at.desc())
+        .limit(100)
+    )
+    return list(found)

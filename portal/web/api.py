@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from litestar import Router
+from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
@@ -26,8 +27,8 @@ TEXTS = {
     403: "Signed in, but not allowed to do this.",
     404: "Absent, or not yours.",
     409: "Not possible in the present state.",
-    413: "The body is larger than 256 KiB.",
-    415: "The body is not application/json.",
+    413: "The body is larger than the route allows (256 KiB, documents 10 MB).",
+    415: "The body is not of the documented type.",
     422: "A value cannot be used; `errors` names the fields.",
     429: "Too many requests; `Retry-After` tells how long to wait.",
 }
@@ -59,14 +60,20 @@ class JsonOnly:
                 raise Forbidden("Cross-site requests are refused", fa="درخواست از سایت دیگر پذیرفته نیست")
             kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
             has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
-            if has_body and kind != "application/json":
-                raise HTTPException(
-                    status_code=415, detail=f"Content-Type must be application/json, not {kind or 'absent'}"
-                )
+            # A route for a document says which kind of body it takes: `opt={"body": "application/pdf"}`.
+            wanted = scope["route_handler"].opt.get("body", "application/json")
+            if has_body and kind != wanted:
+                raise HTTPException(status_code=415, detail=f"Content-Type must be {wanted}, not {kind or 'absent'}")
         await self.app(scope, receive, send)
 
 
-def api(*handlers: Any, tag: str, guards: Sequence[Guard] = (), public: bool = False) -> Router:
+def api(
+    *handlers: Any,
+    tag: str,
+    guards: Sequence[Guard] = (),
+    public: bool = False,
+    dependencies: dict[str, Provide] | None = None,
+) -> Router:
     """A router under /api/v1 whose operations carry `tag`; those that are not `public` document the bearer token."""
     for handler in handlers:
         # Whatever comes in a path, a query or a body may fail to fit; the answer is a Problem, not the framework's own shape.
@@ -79,4 +86,5 @@ def api(*handlers: Any, tag: str, guards: Sequence[Guard] = (), public: bool = F
         middleware=[JsonOnly],
         security=[] if public else [{BEARER: []}],
         request_max_body_size=MAX_BODY,
+        dependencies=dependencies,
     )

@@ -42,6 +42,8 @@ ICONS = (
     ),
     *(
         "circle-dashed",
+        "circle-pause",
+        "circle-play",
         "circle-x",
         "clipboard-check",
         "clock",
@@ -69,6 +71,7 @@ ICONS = (
     *(
         "monitor-smartphone",
         "package",
+        "printer",
         "pencil",
         "pill",
         "plug",

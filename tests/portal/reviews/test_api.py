@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from portal.kernel.blobs import MemoryBlobs
 from portal.kernel.database import transaction
-from portal.reviews import api, desk_api
+from portal.reviews import api, attachment_api, desk_api, suspension_api
+from portal.reviews.dependencies import blobs_dependency
 from portal.users import api as users_api
 from portal.users.service import make_personal_token
 from tests.factories.portal_app import Portal, portal_app
@@ -33,8 +35,9 @@ class Desk:
 
 @pytest.fixture
 async def desk(migrated_portal: Path, tmp_path: Path) -> AsyncIterator[Desk]:
-    routes = [*users_api.routes, *api.routes, *desk_api.routes]
-    async with portal_app(migrated_portal, tmp_path, routes) as portal:
+    routes = [*users_api.routes, *api.routes, *attachment_api.routes, *desk_api.routes, *suspension_api.routes]
+    given = blobs_dependency(MemoryBlobs())
+    async with portal_app(migrated_portal, tmp_path, routes, dependencies=given) as portal:
         async with transaction(portal.sessions) as session:
             world = await build(session)
             tokens = {}
@@ -227,3 +230,94 @@ async def test_the_questionnaire_is_public_and_versioned(desk: Desk) -> None:
     assert len(shown["sections"]) == 6
     assert shown["policy_version"] == "1405.1"
     assert desk.portal.clock.now() > NOW
+
+
+PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
+
+
+async def send(desk: Desk, who: str, path: str, content: bytes, kind: str = "application/pdf") -> httpx.Response:
+    async with desk.of(who) as client:
+        return await client.post(f"/api/v1{path}", content=content, headers={"content-type": kind})
+
+
+async def test_documents_travel_by_api_for_those_concerned_only(desk: Desk) -> None:
+    review = (await call(desk, "owner", "POST", "/apps/app_1/reviews", status=201))["id"]
+    path = f"/reviews/{review}/attachments"
+    made = await send(desk, "owner", f"{path}/policy_file?name=..%2F..%2Fetc%2Fpa%22ss%0d%0awd.PDF", PDF)
+    assert made.status_code == 201, made.text
+    info = made.json()
+    assert (info["name"], info["size"], info["question"]) == ("pa ss wd.pdf", len(PDF), "policy_file")
+    assert [row["id"] for row in await call(desk, "owner", "GET", path)] == [info["id"]]
+    async with desk.of("owner") as client:
+        got = await client.get(f"/api/v1{path}/{info['id']}/content")
+    assert got.content == PDF
+    assert got.headers["content-type"] == "application/pdf"
+    assert got.headers["content-disposition"].startswith("attachment; ")
+    for who, status in (("nobody", 401), ("stranger", 404), ("first", 404)):
+        await call(desk, who, "GET", f"{path}/{info['id']}/content", status=status)
+        await call(desk, who, "DELETE", f"{path}/{info['id']}", status=status)
+        assert (await send(desk, who, f"{path}/policy_file", PDF)).status_code == status
+    await call(desk, "viewer", "DELETE", f"{path}/{info['id']}", status=403)
+    await call(desk, "owner", "DELETE", f"{path}/{info['id']}", status=204)
+    await call(desk, "owner", "GET", f"{path}/{info['id']}/content", status=404)
+
+
+@pytest.mark.parametrize(
+    ("question", "content", "kind", "status"),
+    [
+        ("policy_file", b"<html>", "application/pdf", 422),
+        ("policy_file", b"", "application/pdf", 422),
+        ("policy_file", b"%PDF-1.7 cut", "application/pdf", 422),
+        ("policy_file", PDF, "text/html", 415),
+        ("policy_file", PDF, "application/json", 415),
+        ("purpose", PDF, "application/pdf", 404),
+        ("no-such", PDF, "application/pdf", 404),
+        ("policy_file", b"%PDF-1.7" + b"0" * (11 * 1024 * 1024), "application/pdf", 413),
+    ],
+)
+async def test_what_is_no_document_is_refused(
+    desk: Desk, question: str, content: bytes, kind: str, status: int
+) -> None:
+    review = (await call(desk, "owner", "POST", "/apps/app_1/reviews", status=201))["id"]
+    answer = await send(desk, "owner", f"/reviews/{review}/attachments/{question}", content, kind)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert await call(desk, "owner", "GET", f"/reviews/{review}/attachments") == []
+
+
+async def test_text_is_no_answer_where_a_document_is_asked_for(desk: Desk) -> None:
+    review = (await call(desk, "owner", "POST", "/apps/app_1/reviews", status=201))["id"]
+    problem = await call(desk, "owner", "PATCH", f"/reviews/{review}", {"answers": {"policy_file": "deadbeef"}}, 422)
+    assert problem["errors"][0]["field"] == "answers.policy_file"
+
+
+async def test_a_document_goes_over_to_the_next_request(desk: Desk) -> None:
+    review = await submitted(desk)
+    await call(
+        desk,
+        "first",
+        "POST",
+        f"/reviews/{review}/request-changes",
+        {"reason_code": "privacy", "reason": "attach your policy"},
+    )
+    await send(desk, "owner", f"/reviews/{review}/attachments/policy_file?name=policy.pdf", PDF)
+    await call(desk, "owner", "POST", f"/reviews/{review}/submit")
+    assert len(await call(desk, "first", "GET", f"/reviews/{review}/attachments")) == 1, "submitted: the desk reads it"
+    assert (await send(desk, "owner", f"/reviews/{review}/attachments/policy_file", PDF)).status_code == 409
+    await call(desk, "owner", "POST", f"/reviews/{review}/withdraw")
+    again = (await call(desk, "owner", "POST", "/apps/app_1/reviews", status=201))["id"]
+    assert [row["name"] for row in await call(desk, "owner", "GET", f"/reviews/{again}/attachments")] == ["policy.pdf"]
+
+
+async def test_a_company_reads_its_suspensions_and_the_notes_meant_for_it(desk: Desk) -> None:
+    cut = {"target": "app", "id": "app_1", "grade": "limited", "reason_code": "incident"}
+    made = await call(desk, "first", "POST", "/suspensions", cut, 201)
+    path = f"/suspensions/{made['id']}"
+    for audience in ("internal", "company"):
+        await call(desk, "first", "POST", f"{path}/notes", {"body": f"for {audience}", "audience": audience}, 204)
+    own = await call(desk, "owner", "GET", "/apps/app_1/suspensions")
+    assert [note["body"] for note in own[0]["notes"]] == ["for company"]
+    assert len((await call(desk, "second", "GET", path))["notes"]) == 2
+    await call(desk, "stranger", "GET", path, status=404)
+    await call(desk, "stranger", "GET", "/apps/app_1/suspensions", status=404)
+    await call(desk, "first", "POST", f"{path}/decline-lift", status=409)

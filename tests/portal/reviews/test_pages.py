@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -13,8 +14,9 @@ from portal.conformance.hand import HandFailed
 from portal.kernel.blobs import MemoryBlobs
 from portal.kernel.database import transaction
 from portal.kernel.signing import PortalSigner
-from portal.reviews import desk_pages, pages, proof_pages, questionnaire
+from portal.reviews import questionnaire
 from portal.reviews.dependencies import blobs_dependency
+from portal.reviews.routes import routes as review_routes
 from portal.users import pages as users_pages
 from portal.users.passwords import hash_password
 from tests.factories.portal_app import PASSWORD, Browser, Portal, portal_app
@@ -34,7 +36,7 @@ class NoHand:
 @pytest.fixture
 async def portal(migrated_portal: Path, tmp_path: Path) -> AsyncIterator[Portal]:
     ports = Ports(NoHand(), PortalSigner(b"s" * 32))
-    routes = [*users_pages.routes, *pages.routes, *desk_pages.routes, *proof_pages.routes]
+    routes = [*users_pages.routes, *review_routes]
     given = {**conformance_dependency(ports), **blobs_dependency(MemoryBlobs())}
     async with portal_app(migrated_portal, tmp_path, routes, dependencies=given) as made:
         hashed = await hash_password(PASSWORD)
@@ -127,13 +129,17 @@ async def test_only_real_pdfs_are_kept(portal: Portal, content: bytes, kept: boo
         data={"csrf_token": token.group(1)},
         files={"file": ("../../سیاست.pdf", content, "application/pdf")},
     )
-    assert sent.status_code == 303, sent.text
+    assert sent.status_code == (303 if kept else 422), sent.text
+    assert ('href="#answers.policy_file"' in sent.text) != kept, "what is wrong is said beside the field"
     links = re.findall(rf"/reviews/{review}/files/att_\w+(?=\")", (await owner.get(page)).text)
     assert bool(links) == kept
     if kept:
         got = await owner.get(links[0])
         assert got.content == PDF
-        assert got.headers["content-disposition"].startswith("attachment")
+        names = f"filename*=UTF-8''{quote('سیاست.pdf')}"
+        assert got.headers["content-disposition"].endswith(names), "no folder of the sender's"
+        assert got.headers["content-disposition"].startswith("attachment; ")
+        assert got.headers["x-content-type-options"] == "nosniff"
         for who in ("stranger", "first"):
             assert (await (await signed_in(portal, who)).get(links[0])).status_code == 404, (
                 "drafts stay with the company"
@@ -153,7 +159,7 @@ async def test_an_oversize_document_is_refused_kindly(portal: Portal) -> None:
         data={"csrf_token": token.group(1)},
         files={"file": ("a.pdf", big, "application/pdf")},
     )
-    assert sent.status_code in (303, 413)
+    assert sent.status_code in (413, 422)
     assert "files/att_" not in (await owner.get(page)).text
 
 
@@ -185,14 +191,60 @@ async def test_a_kill_switch_shows_what_it_hits_and_lifting_takes_two(portal: Po
     answer = await first.submit("/suspensions", on="/suspensions?target=app&id=app_1", **cut)
     assert answer.status_code == 303
     assert (await first.submit("/suspensions", **{**cut, "id": "app_none"})).status_code == 422
-    found = re.search(r"/suspensions/(sus_\w+)/lift", (await first.get("/suspensions")).text)
+    case = answer.headers["location"]
+    assert re.fullmatch(r"/suspensions/sus_\w+", case)
+    assert case in (await first.get("/suspensions")).text
+    short = await first.submit(f"{case}/lift", on=case, reason="no")
+    assert short.status_code == 422
+    assert 'href="#reason"' in short.text
+    await first.submit(f"{case}/lift", on=case, reason="the cause is mended")
+    assert "I confirm the lift" not in (await first.get(f"/en{case}")).text, "one reviewer alone lifts nothing"
+    await second.submit(f"{case}/decline", on=case)
+    assert "Propose to lift" in (await second.get(f"/en{case}")).text
+    await first.submit(f"{case}/lift", on=case, reason="the cause is mended, truly")
+    assert "I confirm the lift" in (await second.get(f"/en{case}")).text
+    await second.submit(f"{case}/lift", on=case)
+    assert "Lifted" in (await first.get(f"/en{case}")).text
+
+
+async def test_incident_notes_reach_those_they_are_for(portal: Portal) -> None:
+    first, owner = await signed_in(portal, "first"), await signed_in(portal, "owner")
+    cut = {"target": "company", "id": "com_1", "grade": "limited", "reason_code": "incident"}
+    case = (await first.submit("/suspensions", on="/suspensions?target=company&id=com_1", **cut)).headers["location"]
+    for audience, body in (("internal", "ring the officer"), ("company", "send us the log"), ("public", "looked into")):
+        assert (await first.submit(f"{case}/notes", on=case, audience=audience, body=body)).status_code == 303
+    assert (await first.submit(f"{case}/notes", on=case, audience="public", body=" ")).status_code == 422
+    shown = (await owner.get("/apps/app_1/access")).text
+    assert "ring the officer" not in shown
+    assert "send us the log" in shown
+    assert "looked into" in shown
+    assert (await owner.get(case)).status_code == 403
+    assert (await (await signed_in(portal, "stranger")).get("/apps/app_1/access")).status_code == 404
+
+
+async def test_an_owner_cuts_its_own_app_off_and_opens_it_again(portal: Portal) -> None:
+    owner, viewer = await signed_in(portal, "owner"), await signed_in(portal, "viewer")
+    page = "/apps/app_1/access"
+    assert "stop-title" not in (await viewer.get(page)).text
+    assert (await viewer.submit(page, reason_code="incident")).status_code == 403
+    assert (await owner.submit(page, reason_code="whim")).status_code == 422
+    assert (await owner.submit(page, reason_code="incident", reason="a key has leaked")).status_code == 303
+    shown = (await owner.get(page)).text
+    found = re.search(rf"{page}/sus_\w+/resumption", shown)
     assert found is not None
-    path = f"/suspensions/{found.group(1)}/lift"
-    await first.submit(path, on="/suspensions", reason="the cause is mended")
-    await first.submit(path, on="/suspensions", reason="the cause is mended, truly")
-    assert path in (await first.get("/suspensions")).text, "one reviewer alone lifts nothing"
-    await second.submit(path, on="/suspensions")
-    assert path not in (await first.get("/suspensions")).text
+    assert "stop-title" not in shown, "it is cut already"
+    assert (await viewer.submit(found.group(0), on=page)).status_code == 404
+    assert (await owner.submit(found.group(0), on=page)).status_code == 303
+    assert "stop-title" in (await owner.get(page)).text
+
+
+async def test_what_the_ministry_cut_no_owner_opens(portal: Portal) -> None:
+    first, owner = await signed_in(portal, "first"), await signed_in(portal, "owner")
+    cut = {"target": "app", "id": "app_1", "grade": "involuntary", "reason_code": "abuse"}
+    case = (await first.submit("/suspensions", on="/suspensions?target=app&id=app_1", **cut)).headers["location"]
+    page = "/apps/app_1/access"
+    answer = await owner.submit(f"{page}/{case.rpartition('/')[2]}/resumption", on=page)
+    assert answer.status_code == 404
 
 
 async def test_company_proofs_are_sent_by_the_owner_and_judged_at_the_desk(portal: Portal) -> None:

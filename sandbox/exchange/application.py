@@ -207,7 +207,7 @@ class Exchange:
     async def _tenant(self, access: Access) -> Tenant:
         """The caller's Tenant; one that the portal has just made opens by itself, a deleted one stays shut."""
         database = self._services.store.database
-        found = await tenants.find(database, access.tenant)
+        found = await tenants.of_call(database, access.tenant)
         if found is not None:
             return found
         if await tenants.was_deleted(database, access.tenant):

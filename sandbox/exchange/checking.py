@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sandbox.exchange.calls import Call
@@ -10,7 +10,10 @@ from sandbox.fhir import validation
 from sandbox.fhir.entries import IndexEntries
 from sandbox.fhir.outcomes import Issue, Text, UnprocessableError
 from sandbox.storage import repository
-from sandbox.storage.encoding import plain
+from sandbox.storage.encoding import floated
+
+Key = tuple[str, str]
+"""(type, id) of a resource that is referred to."""
 
 
 async def check(
@@ -20,33 +23,60 @@ async def check(
 
     `entries` are its index entries, when they are at hand; `known` are resources (Type/id) that come into being in the same transaction.
     """
+    found = entries or call.services.store.indexer.entries(resource)
+    needed = await check_all_but_references(call, resource, found, known)
+    if needed:
+        refuse_missing(call, resource, await missing(call, needed))
+
+
+async def check_all_but_references(
+    call: Call, resource: dict[str, Any], entries: IndexEntries, known: Collection[str] = ()
+) -> list[Key]:
+    """As `check`, but returns what the resource refers to, for whoever can look for it together with others."""
     mode = call.tenant.validation
     if mode == "off":
-        return
-    issues = validation.validate(plain(resource))
-    found = entries or call.services.store.indexer.entries(resource)
-    issues += await missing_references(call, resource, found, known)
+        return []
+    issues = validation.validate(floated(resource))
+    needed = sorted({(kind, fid) for _, kind, fid, *_ in entries.references if fid and f"{kind}/{fid}" not in known})
     if not issues:
-        return
+        return needed
     if mode == "strict" and validation.errors(issues):
+        issues += _unresolved(resource, await missing(call, needed))
+        raise UnprocessableError(issues=issues)
+    call.remarks += issues
+    return needed
+
+
+async def missing(call: Call, needed: Sequence[Key]) -> list[Key]:
+    """Those of `needed` that are not here."""
+    if not needed:
+        return []
+    store = call.services.store
+    numbers = {(store.dictionary.types[kind], fid): (kind, fid) for kind, fid in needed}
+    return [numbers[key] for key in await repository.absent(store.database, call.tenant, list(numbers))]
+
+
+async def missing_references(call: Call, resource: dict[str, Any], entries: IndexEntries) -> list[Issue]:
+    """An issue for each reference to a resource that is not here."""
+    needed = sorted({(kind, fid) for _, kind, fid, *_ in entries.references if fid})
+    return _unresolved(resource, await missing(call, needed))
+
+
+def refuse_missing(call: Call, resource: dict[str, Any], missing: Sequence[Key]) -> None:
+    """Raises `UnprocessableError` for references to what is not here, or remarks on them."""
+    if not missing:
+        return
+    issues = _unresolved(resource, missing)
+    if call.tenant.validation == "strict":
         raise UnprocessableError(issues=issues)
     call.remarks += issues
 
 
-async def missing_references(
-    call: Call, resource: dict[str, Any], entries: IndexEntries, known: Collection[str]
-) -> list[Issue]:
-    """An issue for each reference to a resource that is not here."""
-    wanted = {(kind, fid) for _, kind, fid, *_ in entries.references if fid and f"{kind}/{fid}" not in known}
-    if not wanted:
-        return []
-    store = call.services.store
-    numbers = {(store.dictionary.types[kind], fid): f"{kind}/{fid}" for kind, fid in sorted(wanted)}
-    missing = [numbers[key] for key in await repository.absent(store.database, call.tenant, list(numbers))]
-    return [_unresolved(resource, reference) for reference in missing]
+def _unresolved(resource: dict[str, Any], missing: Sequence[Key]) -> list[Issue]:
+    return [_unresolved_one(resource, f"{kind}/{fid}") for kind, fid in missing]
 
 
-def _unresolved(resource: dict[str, Any], reference: str) -> Issue:
+def _unresolved_one(resource: dict[str, Any], reference: str) -> Issue:
     return Issue(
         "error",
         "not-found",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from sandbox.exchange.calls import Call
+from sandbox.exchange.checking import missing, refuse_missing
 from sandbox.exchange.intents import Intent, Kind, Result, StaleError, meet, several
 from sandbox.exchange.reading import permitted
 from sandbox.fhir.outcomes import (
@@ -18,7 +19,7 @@ from sandbox.fhir.outcomes import (
 from sandbox.kernel.database import Transaction
 from sandbox.security.access import Letter, Limit
 from sandbox.storage import repository
-from sandbox.storage.appending import Fresh
+from sandbox.storage.appending import AbsentError, Fresh
 from sandbox.storage.dictionary import FreshSystemsError
 from sandbox.storage.encoding import same_content
 from sandbox.storage.repository import CREATED, PATCHED, UPDATED, Batch, Stored, Written
@@ -91,8 +92,9 @@ async def commit(call: Call, intents: list[Intent]) -> list[Result]:
     """All intents in one transaction. Raises `StaleError` when the preparation no longer holds."""
     store = call.services.store
     if _merely_adds(call, intents):
-        fresh = [Fresh(*intent.content, intent.fid) for intent in intents]
-        return [Result(201, written) for written in await call.services.appender.add(call.tenant.tenant, fresh)]
+        return await _add(call, intents)
+    for intent in intents:
+        refuse_missing(call, intent.resource or {}, await missing(call, intent.needed))
 
     async def job(tx: Transaction) -> list[Result]:
         batch = await repository.begin(store, tx, call.tenant.tenant, call.services.now())
@@ -121,8 +123,25 @@ def _merely_adds(call: Call, intents: list[Intent]) -> bool:
         and i.condition is None
         and i.rtype not in call.services.watched
         and call.access.limits(i.rtype, "c") == _WHOLE
+        and (not i.needed or call.tenant.validation == "strict")
         for i in intents
     )
+
+
+async def _add(call: Call, intents: list[Intent]) -> list[Result]:
+    """What is merely added goes with what others add at the same time."""
+    types = call.services.store.dictionary.types
+    fresh = [
+        Fresh(*intent.content, intent.fid, [(types[kind], fid) for kind, fid in intent.needed]) for intent in intents
+    ]
+    try:
+        added = await call.services.appender.add(call.tenant.tenant, fresh)
+    except AbsentError as absent:
+        for intent in intents:
+            gone = [key for key in intent.needed if (types[key[0]], key[1]) in absent.keys]
+            refuse_missing(call, intent.resource or {}, gone)
+        raise
+    return [Result(201, written) for written in added]
 
 
 async def check_limits(call: Call, tx: Transaction, batch: Batch, intents: list[Intent]) -> None:

@@ -5,10 +5,12 @@ http://hl7.org/fhir/R4/http.html#cond-update
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sandbox.exchange.calls import Call
+from sandbox.exchange.checking import Key
 from sandbox.fhir.outcomes import (
     PreconditionError,
     Text,
@@ -44,6 +46,8 @@ class Intent:
     must_be_new: bool = False
     prepared_on: int | None = None
     """Version that a patch was applied to."""
+    needed: Sequence[Key] = ()
+    """References still to be looked for when the write is committed."""
 
     @property
     def content(self) -> tuple[dict[str, Any], IndexRows]:

@@ -10,6 +10,7 @@ from sandbox.exchange.seams import Consents, Dispatch, Edge, Handler, OperationK
 from sandbox.fhir.terminology import listed
 from sandbox.kernel.clock import Clock, micros
 from sandbox.search.compile import Compiler
+from sandbox.search.criteria import Criterion
 from sandbox.search.cursors import Cursors
 from sandbox.security.access import Access, Limit
 from sandbox.storage.appending import Appender
@@ -36,6 +37,7 @@ class Services:
     watched: frozenset[str] = frozenset()
     """Types whose writes `watcher` judges."""
     appender: Appender = field(init=False)
+    criteria: dict[tuple[str, str, str], Criterion] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.appender = Appender(self.store, self.now)
@@ -50,7 +52,7 @@ class Services:
         def limits(rtype: str) -> tuple[Limit, ...]:
             return access.limits(rtype, "s") or (access.limits(rtype, "r") if letter == "r" else ())
 
-        return Compiler(self.store.dictionary, limits, self.expand, self.base_url, now, lenient)
+        return Compiler(self.store.dictionary, limits, self.expand, self.base_url, now, lenient, known=self.criteria)
 
     def expand(self, value_set: str) -> Iterable[tuple[str, str]]:
         """Members of a shipped value set, for `:in`. Raises `BadRequestError` for one that cannot be listed."""

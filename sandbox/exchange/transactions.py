@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sandbox.exchange.calls import Call
+from sandbox.exchange.checking import Key, missing, refuse_missing
 from sandbox.exchange.committing import commit
 from sandbox.exchange.intents import Intent, Kind, Result, StaleError, condition_of, target_of
 from sandbox.exchange.negotiation import version_of
 from sandbox.exchange.patching import Patcher, fhirpath_patcher, json_patcher
-from sandbox.exchange.writing import draft, id_in_body, legal_id
+from sandbox.exchange.writing import draft, draft_but_references, id_in_body, legal_id
 from sandbox.fhir import definitions
 from sandbox.fhir.outcomes import (
     BadRequestError,
@@ -81,6 +82,7 @@ async def run_transaction(call: Call, entries: list[Entry], known: Collection[st
         links = _links(call, placed)
         born = {*known, *(f"{p.rtype}/{p.fid}" for p in placed if p.entry.method != "DELETE")}
         intents = [await _at(p.entry, _intent(call, p, links, born)) async for p in _in_turns(placed)]
+        await _refuse_missing(call, placed, intents)
         try:
             results = await commit(call, intents)
         except StaleError:
@@ -295,8 +297,22 @@ async def _intent(call: Call, p: _Placed, links: dict[str, str], born: Collectio
         )
     if kind == "update" and p.condition is None:
         id_in_body(resource, p.fid, p.rtype)
-    made.resource, made.rows = await draft(call, await _linked(call, resource, links), p.fid, born)
+    linked = await _linked(call, resource, links)
+    made.resource, made.rows, made.needed = await draft_but_references(call, linked, p.fid, born)
     return made
+
+
+async def _refuse_missing(call: Call, placed: list[_Placed], intents: list[Intent]) -> None:
+    """All references out of the Bundle are looked for together."""
+    gone = set(await missing(call, sorted({key for intent in intents for key in intent.needed})))
+    for p, intent in zip(placed, intents, strict=True):
+        if gone:
+            await _at(p.entry, _refuse(call, intent, gone))
+        intent.needed = ()
+
+
+async def _refuse(call: Call, intent: Intent, gone: set[Key]) -> None:
+    refuse_missing(call, intent.resource or {}, [key for key in intent.needed if key in gone])
 
 
 async def _patch(call: Call, p: _Placed, made: Intent) -> Intent:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from sandbox.exchange.calls import Call, json_response, location, version_headers
-from sandbox.exchange.checking import check
+from sandbox.exchange.checking import Key, check_all_but_references, missing, refuse_missing
 from sandbox.exchange.committing import settle
 from sandbox.exchange.intents import Intent, Result, condition_of, target_of
 from sandbox.exchange.negotiation import version_of
@@ -37,12 +37,21 @@ async def draft(
     call: Call, resource: dict[str, Any], fid: str, known: Collection[str] = ()
 ) -> tuple[dict[str, Any], IndexRows]:
     """A checked resource with its id, and its index rows. `known`: what the same transaction brings into being."""
+    whole, rows, needed = await draft_but_references(call, resource, fid, known)
+    refuse_missing(call, whole, await missing(call, needed))
+    return whole, rows
+
+
+async def draft_but_references(
+    call: Call, resource: dict[str, Any], fid: str, known: Collection[str] = ()
+) -> tuple[dict[str, Any], IndexRows, list[Key]]:
+    """As `draft`, with the references that are still to be looked for."""
     whole = {"resourceType": resource["resourceType"], "id": fid}
     whole |= {k: v for k, v in resource.items() if k not in whole}
     indexer = call.services.store.indexer
     entries = indexer.entries(whole)
-    await check(call, whole, entries, {*known, f"{whole['resourceType']}/{fid}"})
-    return whole, await indexer.numbered(whole["resourceType"], entries)
+    needed = await check_all_but_references(call, whole, entries, {*known, f"{whole['resourceType']}/{fid}"})
+    return whole, await indexer.numbered(whole["resourceType"], entries), needed
 
 
 async def create(call: Call) -> Response:
@@ -56,8 +65,8 @@ async def create(call: Call) -> Response:
         if condition is not None:
             question = await condition_of(call, call.rtype, condition.decode("latin-1"))
             met = await target_of(call, call.rtype, question)
-        whole, rows = await draft(call, resource, fid)
-        return Intent("create", call.rtype, fid, whole, rows, question, met)
+        whole, rows, needed = await draft_but_references(call, resource, fid)
+        return Intent("create", call.rtype, fid, whole, rows, question, met, needed=needed)
 
     return answer(call, await settle(call, prepare))
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal
 
@@ -98,6 +99,7 @@ def outcome_bytes(issues: Sequence[Issue], language: Language = "en") -> bytes:
 ALL_OK: Final = Issue("information", "informational", Text("All OK: nothing to report.", "ایرادی یافت نشد."))
 
 
+@lru_cache(maxsize=256)
 def preferred_language(accept_language: str | None, default: Language = "en") -> Language:
     """The better of en and fa by an Accept-Language header (RFC 9110 §12.5.4); malformed parts are ignored."""
     best: tuple[float, Language] = (0.0, default)

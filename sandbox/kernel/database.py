@@ -70,6 +70,10 @@ class Database(Protocol):
         """All rows of a read; raises `TooCostlyError` when it passes the time limit, with `hurry` a few milliseconds."""
         ...
 
+    async def fact(self, sql: str, args: Sequence[Any]) -> list[Row]:
+        """As `rows`, for what many callers ask at once: those of the same moment share one answer."""
+        ...
+
     async def analyze(self) -> None:
         """Tell the planner what the tables hold, after much was loaded."""
         ...

@@ -119,6 +119,8 @@ class PostgresDatabase:
         self._dsn = dsn
         self._size = size
         self._slow: dict[str, int] = {}
+        self._asked: dict[tuple[str, Row], list[asyncio.Future[list[Row]]]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._idle: list[asyncpg.Connection[asyncpg.Record]] = []
 
@@ -186,6 +188,36 @@ class PostgresDatabase:
             finally:
                 if not connection.is_closed():
                     self._idle.append(connection)
+
+    async def fact(self, sql: str, args: Sequence[Any]) -> list[Row]:
+        """Nobody joins a query that was sent already: its answer could be older than the caller's question."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Row]] = loop.create_future()
+        key = (sql, tuple(args))
+        asking = self._asked.get(key)
+        if asking is None:
+            self._asked[key] = [answer]
+            loop.call_soon(self._ask, key)
+        else:
+            asking.append(answer)
+        return await answer
+
+    def _ask(self, key: tuple[str, Row]) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(self._asked.pop(key), *key))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, asking: list[asyncio.Future[list[Row]]], sql: str, args: Row) -> None:
+        try:
+            found = await self.rows(sql, args)
+        except Exception as error:
+            for one in asking:
+                if not one.done():
+                    one.set_exception(error)
+            return
+        for one in asking:
+            if not one.done():
+                one.set_result(found)
 
     async def _hurried(self, sql: str, args: Sequence[Any]) -> list[Row]:
         """A read that may as well be left out: one that was slow the last time is, but for a try now and then."""

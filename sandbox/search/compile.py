@@ -26,6 +26,8 @@ from sandbox.security.access import Apart, Limit
 from sandbox.storage.dictionary import UNKNOWN, Dictionary
 
 MAX_CHAIN = 4
+_REMEMBERED = 20_000
+_TIMELESS = frozenset({"token", "reference", "string", "uri"})
 # Members of a value set for `:in`: (system, code) pairs.
 Expand = Callable[[str], Iterable[tuple[str, str]]]
 LimitsOf = Callable[[str], tuple[Limit, ...]]
@@ -46,6 +48,8 @@ class Compiler:
     lenient: bool = False
     unknown: set[str] = field(default_factory=set)
     ignored: list[str] = field(default_factory=list)
+    known: dict[tuple[str, str, str], Criterion] = field(default_factory=dict)
+    """Criteria by type, parameter and value: what they compile to never changes once all their systems have numbers."""
 
     def conjunction(self, rtype: str, parameters: Iterable[tuple[str, str]]) -> list[Criterion]:
         """All criteria on `rtype`, its limits included."""
@@ -116,7 +120,16 @@ class Compiler:
         own = special.SPECIAL.get(code)
         if own is not None:
             return own(self, rtype, name, value, modifier)
-        return matching.criterion(self, rtype, parameter, modifier, value)
+        if colon or parameter.type not in _TIMELESS:
+            return matching.criterion(self, rtype, parameter, modifier, value)
+        known = self.known.get((rtype, code, value))
+        if known is None:
+            known = matching.criterion(self, rtype, parameter, modifier, value)
+            if not self.unknown:
+                if len(self.known) >= _REMEMBERED:
+                    self.known.clear()
+                self.known[rtype, code, value] = known
+        return known
 
     def _unknown_parameter(self, rtype: str, name: str) -> None:
         if self.lenient:

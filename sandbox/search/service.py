@@ -144,10 +144,7 @@ async def _owned_page(store: Store, base: list[int], question: Question, request
     database, most = store.database, max(CHEAP_TOTAL, request.count) + 1
     found = await database.rows(vids_sql(question.query, database.dialect), [*base, most, *question.args])
     vids = [row[0] for row in found]
-    wanted = includes.bound(database.dialect, vids[: request.count])
-    chosen = includes.one_of(database.dialect, "v.vid", "?1")
-    rows = await database.rows(f"SELECT v.vid, v.rtype, v.fid, v.body FROM version v WHERE {chosen}", (wanted,))
-    page = Page([(r[0], r[1], r[2], r[3]) for r in sorted(rows, key=_vid, reverse=True)], len(vids), None, None)
+    page = Page(await store.bodies.of(vids[: request.count]), len(vids), None, None)
     if len(vids) > request.count and page.rows:
         page.following = [page.rows[-1][0]]
     if len(vids) == most:

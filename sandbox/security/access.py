@@ -150,15 +150,11 @@ def _grants(scope: str, patient: str, user: str) -> Mapping[tuple[str, str], tup
 
 def access_of(claims: Mapping[str, Any], *, tenant: str) -> Access:
     """The caller that a verified token speaks for; `tenant` is used when the token names none (production)."""
-    patient, user = str(claims.get("patient") or ""), str(claims.get("fhirUser") or "")
-    if not references.is_id(patient):
-        patient = ""
-    return Access(
-        tenant=str(claims.get("tenant") or tenant),
-        client=str(claims.get("client_id") or ""),
-        app=str(claims.get("app") or ""),
-        subject=str(claims.get("sub") or ""),
-        user=user,
-        patient=patient,
-        grants=_grants(str(claims.get("scope") or ""), patient, user),
-    )
+    named = [str(claims.get(name) or "") for name in ("client_id", "app", "sub", "fhirUser", "patient", "scope")]
+    return _access(str(claims.get("tenant") or tenant), *named)
+
+
+@lru_cache(maxsize=4096)
+def _access(tenant: str, client: str, app: str, subject: str, user: str, patient: str, scope: str) -> Access:
+    patient = patient if references.is_id(patient) else ""
+    return Access(tenant, client, app, subject, user, patient, _grants(scope, patient, user))

@@ -14,21 +14,31 @@ from typing import Any
 from sandbox.kernel.database import Transaction
 from sandbox.kernel.errors import BusyError
 from sandbox.storage import repository
-from sandbox.storage.repository import Store, Written
+from sandbox.storage.repository import Batch, Store, Written
 from sandbox.storage.rows import IndexRows
 from sandbox.tenants.service import lock_of
 
+Key = tuple[int, str]
 GROUP = 256
 """Resources of a group; a larger single addition is a group of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """A resource that is nowhere yet, under an id made for it, and its index rows."""
+    """A resource that is nowhere yet, under an id made for it, its index rows, and what must be there for it to be added."""
 
     resource: dict[str, Any]
     rows: IndexRows
     fid: str
+    needed: Sequence[Key] = ()
+
+
+class AbsentError(Exception):
+    """What was to be added needs resources (type number, id) that are not here."""
+
+    def __init__(self, keys: set[Key]) -> None:
+        super().__init__(f"{len(keys)} resources are not here")
+        self.keys = keys
 
 
 @dataclass(slots=True)
@@ -37,6 +47,14 @@ class _Addition:
 
     fresh: Sequence[Fresh]
     written: asyncio.Future[list[Written]]
+
+    def settle(self, result: list[Written] | Exception) -> None:
+        if self.written.done():
+            return
+        if isinstance(result, Exception):
+            self.written.set_exception(result)
+        else:
+            self.written.set_result(result)
 
 
 class Appender:
@@ -48,7 +66,7 @@ class Appender:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def add(self, tenant: str, fresh: Sequence[Fresh]) -> list[Written]:
-        """Write all of `fresh` or nothing, durable when this returns. Raises what `Batch.flush` raises."""
+        """Write all of `fresh` or nothing, durable when this returns. Raises `AbsentError`, and what `Batch.flush` raises."""
         written: asyncio.Future[list[Written]] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(tenant, []).append(_Addition(fresh, written))
         if tenant not in self._tasks:
@@ -66,11 +84,13 @@ class Appender:
                 addition.written.cancel()
 
     async def _commit(self, tenant: str, group: list[_Addition]) -> None:
-        async def job(tx: Transaction) -> list[list[Written]]:
+        async def job(tx: Transaction) -> list[list[Written] | AbsentError]:
             batch = await repository.begin(self._store, tx, tenant, self._now())
-            written = [[batch.save(f.resource, f.rows, fid=f.fid, replaced=None) for f in a.fresh] for a in group]
+            needed = {key for addition in group for fresh in addition.fresh for key in fresh.needed}
+            absent = set(await repository.absent(tx, batch.tenant, sorted(needed))) if needed else set()
+            results = [_save(batch, addition.fresh, absent) for addition in group]
             await batch.flush()
-            return written
+            return results
 
         weight = 12 * sum(len(addition.fresh) for addition in group)
         try:
@@ -78,16 +98,22 @@ class Appender:
         except Exception as error:
             if len(group) == 1 or isinstance(error, BusyError):
                 for addition in group:
-                    if not addition.written.done():
-                        addition.written.set_exception(error)
+                    addition.settle(error)
                 return
             # One of them is at fault; alone, the others succeed.
             for addition in group:
                 await self._commit(tenant, [addition])
             return
         for addition, result in zip(group, results, strict=True):
-            if not addition.written.done():
-                addition.written.set_result(result)
+            addition.settle(result)
+
+
+def _save(batch: Batch, fresh: Sequence[Fresh], absent: set[Key]) -> list[Written] | AbsentError:
+    """Put an addition into the batch, unless something it needs is absent."""
+    gone = {key for one in fresh for key in one.needed if key in absent}
+    if gone:
+        return AbsentError(gone)
+    return [batch.save(one.resource, one.rows, fid=one.fid, replaced=None) for one in fresh]
 
 
 def _group(waiting: list[_Addition]) -> list[_Addition]:

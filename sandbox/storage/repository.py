@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sandbox.kernel.database import Database, Row, Transaction
+from sandbox.storage.bodies import Bodies
 from sandbox.storage.dictionary import Dictionary
 from sandbox.storage.encoding import load, stamped
 from sandbox.storage.models import LAYOUTS
@@ -115,6 +116,7 @@ class Store:
 
     def __init__(self, database: Database, *, own_base: str) -> None:
         self.database = database
+        self.bodies = Bodies(database)
         self.dictionary = Dictionary(database)
         self.indexer = Indexer(self.dictionary, own_base=own_base)
 

@@ -23,6 +23,7 @@ MAX_SNAPSHOTS = 20
 _FIELDS = (
     "tenant, layer, base, base_layer, created, clock_offset, validation, max_resources, max_bytes, revision, consents"
 )
+_FIND = f"SELECT {_FIELDS} FROM tenant WHERE tenant=?1 AND state=1"
 
 
 class TenantError(StoreError):
@@ -91,7 +92,13 @@ def lock_of(tenant: str) -> int:
 
 async def find(source: Database | Transaction, tenant: str) -> Tenant | None:
     """The Tenant, from a read or from inside the transaction that is about to write."""
-    rows = await source.rows(f"SELECT {_FIELDS} FROM tenant WHERE tenant=?1 AND state=1", (tenant,))
+    rows = await source.rows(_FIND, (tenant,))
+    return Tenant(*rows[0]) if rows else None
+
+
+async def of_call(database: Database, tenant: str) -> Tenant | None:
+    """As `find`, for the call that is about to be answered: calls of one moment share the look-up."""
+    rows = await database.fact(_FIND, (tenant,))
     return Tenant(*rows[0]) if rows else None
 
 

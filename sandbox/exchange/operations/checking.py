@@ -69,7 +69,7 @@ async def _judge(call: Call, resource: dict[str, Any]) -> list[Issue]:
         return [Issue("error", "invalid", text, ("resourceType",))]
     issues = validation.validate(plain(resource))
     if named in definitions.RESOURCE_TYPES:
-        issues = issues + await missing_references(call, resource, call.services.store.indexer.entries(resource), ())
+        issues = issues + await missing_references(call, resource, call.services.store.indexer.entries(resource))
     return issues
 
 

@@ -26,6 +26,7 @@ from portal.kernel.errors import DomainError
 from portal.kernel.logs import configure_logs
 from portal.kernel.signing import PortalSigner
 from portal.kernel.smtp import InvalidMailServer
+from portal.oauth import keys_cli
 from portal.reviews import suspensions
 from portal.reviews.production import Grade, Target
 from portal.settings import InvalidSetting, Settings, from_env, serve_at
@@ -97,6 +98,17 @@ def main() -> None:
 
 main.add_command(conformance)
 main.add_command(evidence)
+
+
+def _with_keys(work: keys_cli.Work) -> list[dict[str, Any]]:
+    async def opened_work(gozar: Gozar) -> list[dict[str, Any]]:
+        async with transaction(gozar.sessions) as session:
+            return await work(session, gozar.oauth.vault_key, gozar.shell.clock.now())
+
+    return run(opened_work)
+
+
+main.add_command(keys_cli.commands(_with_keys))
 
 
 @main.command()

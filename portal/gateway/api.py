@@ -265,11 +265,12 @@ def front(gateway: AsgiApp, portal: AsgiApp) -> AsgiApp:
     `.well-known/` below a FHIR base describes the authorization server, so the portal answers it.
     """
 
-    def dispatch(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             raw: Any = scope.get("raw_path") or scope["path"].encode()
             if paths.is_ours(raw) and b"/fhir/R4/.well-known/" not in raw:
-                return gateway(scope, receive, send)
-        return portal(scope, receive, send)
+                await gateway(scope, receive, send)
+                return
+        await portal(scope, receive, send)
 
     return dispatch

@@ -203,6 +203,16 @@ async def rotate(
     return key
 
 
+async def _has_lasting(session: AsyncSession, environment: str, algorithm: str) -> bool:
+    query = select(SigningKey.kid).where(
+        SigningKey.environment == environment,
+        SigningKey.algorithm == algorithm,
+        SigningKey.removed_at.is_(None),
+        SigningKey.retires_at.is_(None),
+    )
+    return (await session.scalars(query.limit(1))).first() is not None
+
+
 async def rotate_due(
     session: AsyncSession, environments: tuple[str, ...], *, vault_key: bytes, now: datetime
 ) -> list[SigningKey]:
@@ -233,5 +243,8 @@ async def remove(session: AsyncSession, kid: str, *, vault_key: bytes, now: date
     )
     standby = (await session.scalars(query.order_by(SigningKey.signs_from.desc()).limit(1))).first()
     if standby is not None:
+        if not await _has_lasting(session, key.environment, key.algorithm):
+            # What was removed was to follow it: without a successor it signs on.
+            standby.retires_at = None
         return standby
     return await create(session, key.environment, key.algorithm, vault_key=vault_key, now=now, signs_from=now)

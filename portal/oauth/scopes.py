@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
+from portal.oauth.resource_types import RESOURCE_TYPES
+
 ORDER = "cruds"
 V1 = {"read": "rs", "write": "cud", "*": "cruds"}
 # Scopes that ask for no resource: launch context, sign-in, and how long access lasts.
@@ -49,9 +51,9 @@ class Scope:
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Scope | None:
-    """The clinical scope that `text` writes, or None if it is not one."""
+    """The clinical scope that `text` writes, or None if it is not one: a type that FHIR R4 does not have makes no scope."""
     found = _CLINICAL.fullmatch(text)
-    if found is None:
+    if found is None or (found["resource"] != "*" and found["resource"] not in RESOURCE_TYPES):
         return None
     permissions, query = found["permissions"], found["query"]
     if query is not None and permissions in V1:

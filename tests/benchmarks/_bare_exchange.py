@@ -27,7 +27,14 @@ def main(port: int) -> None:
             await gozar.asgi(scope, receive, send)
 
     uvicorn.run(
-        both, port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning", log_config=None
+        both,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        log_config=None,
+        proxy_headers=False,
     )
 
 

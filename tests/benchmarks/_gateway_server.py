@@ -85,7 +85,13 @@ async def main(port: int, folder: Path, upstream_url: str, redis_url: str) -> No
             await stub(scope, receive, send)
 
     config = uvicorn.Config(
-        front(runtime.gateway, rest), port=port, log_level="warning", access_log=False, lifespan="off", loop="uvloop"
+        front(runtime.gateway, rest),
+        port=port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        loop="uvloop",
+        proxy_headers=False,
     )
     await uvicorn.Server(config).serve()
     await runtime.stop()

@@ -48,7 +48,9 @@ async def main(folder: Path, port: int, told: Path) -> None:
     # As `gozar serve` does: what start-up made lives on, and is not looked at again and again.
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
-    config = uvicorn.Config(app, port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools")
+    config = uvicorn.Config(
+        app, port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools", proxy_headers=False
+    )
     await uvicorn.Server(config).serve()
     await oauth.stop()
     await engine.dispose()

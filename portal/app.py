@@ -236,7 +236,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         ),
     )
     asgi: Any = litestar
-    bound = ProofOfPossession(gateway.gateway, clock=clock, public_url=settings.public_url)
+    bound = ProofOfPossession(gateway.gateway, clock=clock, public_url=settings.public_url, uses=oauth.replay.use)
     return Gozar(
         behind_proxies(oauth_api.token_lane(oauth, front(bound, with_heads(asgi))), settings.trusted_proxies),
         litestar,

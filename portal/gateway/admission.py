@@ -20,12 +20,15 @@ from portal.gateway.interactions import PARTNER_READ, PARTNER_WRITE, Interaction
 from portal.gateway.leases import Lease, Leases
 from portal.gateway.protection import Limits, RateLimiter, Reading
 from portal.gateway.verdicts import Refused
+from portal.products.models import QuotaPeriod
 
 OVER = {
-    "burst": "more calls per second than the RateLimit allows",
-    "sustained": "more calls per minute than the RateLimit allows",
-    "concurrent": "more calls in flight than the RateLimit allows",
+    "burst": ("more calls per second than the RateLimit allows", "فراخوانی در ثانیه بیش از سقف نرخ درخواست است"),
+    "sustained": ("more calls per minute than the RateLimit allows", "فراخوانی در دقیقه بیش از سقف نرخ درخواست است"),
+    "concurrent": ("more calls in flight than the RateLimit allows", "فراخوانی هم‌زمان بیش از سقف نرخ درخواست است"),
 }
+
+PERIODS = {QuotaPeriod.DAY: "روز", QuotaPeriod.MONTH: "ماه"}
 
 
 class Admission:
@@ -54,7 +57,8 @@ class Admission:
         """Judge `call`; None when admitted. `product` names a partner Product, "" the exchange; `peer` is the connection's address."""
         if call.environment == "production" and self._stale():
             return verdicts.unavailable(
-                "Revocations cannot be read at the moment; production stays closed until they can"
+                "Revocations cannot be read at the moment; production stays closed until they can",
+                "فهرست ابطال‌ها اکنون خواندنی نیست؛ تا آن زمان محیط عملیاتی بسته می‌ماند",
             )
         now = self._now()
         call.at_us = int(now.timestamp() * 1_000_000)
@@ -66,7 +70,10 @@ class Admission:
             access = await self._directory.find(call.environment, claims.client_id)
         if access is None:
             return verdicts.unauthenticated(
-                call.environment, "the App of this token no longer exists", error="invalid_token"
+                call.environment,
+                "the App of this token no longer exists",
+                "برنامهٔ این توکن دیگر وجود ندارد",
+                error="invalid_token",
             )
         call.access = access
         if access.recording_until is not None and now < access.recording_until:
@@ -109,7 +116,8 @@ class Admission:
             call.violated = reading.violated
             call.limits = fields(policy, reading, self._leases.peek(terms.subscription_id))
             return verdicts.over_limit(
-                "There are " + " and ".join(OVER[name] for name in reading.violated),
+                "There are " + " and ".join(OVER[name][0] for name in reading.violated),
+                "؛ ".join(OVER[name][1] for name in reading.violated),
                 violated=reading.violated,
                 retry_after=reading.retry_after,
             )
@@ -130,6 +138,8 @@ class Admission:
         return verdicts.over_limit(
             f"The Quota of {terms.quota} calls a {terms.quota_period} is used up; it starts anew at "
             f"{lease.window.end.isoformat()}",
+            f"سهمیهٔ {terms.quota} فراخوانی در {PERIODS[terms.quota_period]} تمام شده است و در "
+            f"{lease.window.end.isoformat()} از نو آغاز می‌شود",
             violated=call.violated,
             retry_after=max(1, wait),
         )

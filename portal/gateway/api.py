@@ -108,11 +108,11 @@ class Gateway:
                     return preflight
             asked = self._interaction(call, target)
         except paths.BadPath as bad:
-            return verdicts.bad_request(str(bad))
+            return verdicts.bad_request(str(bad), bad.fa)
         except paths.UnknownPath as unknown:
-            return verdicts.not_found(str(unknown))
+            return verdicts.not_found(str(unknown), unknown.fa)
         except UnknownInteraction:
-            return verdicts.not_found("No FHIR interaction has this path")
+            return verdicts.not_found("No FHIR interaction has this path", "هیچ تعامل FHIR چنین مسیری ندارد")
         except MethodNotAllowed as wrong:
             return verdicts.method_not_allowed(wrong.allow)
         if not asked.public:
@@ -128,7 +128,9 @@ class Gateway:
         upstream = self._upstream(call, target)
         if upstream is None:
             self._admission.forgive(call)
-            return verdicts.not_found("This Product has no service in this Environment")
+            return verdicts.not_found(
+                "This Product has no service in this Environment", "این محصول در این محیط سرویسی ندارد"
+            )
         fault = await self._rehearsed(call)
         if fault is not None and fault.kind != LOST_ANSWER:
             self._admission.forgive(call)
@@ -150,12 +152,18 @@ class Gateway:
             return verdicts.too_large(self._max_body)
         self._admission.forgive(call)
         if isinstance(error, UpstreamClosed):
-            return verdicts.unavailable("The service behind the gateway is failing", retry_after=error.retry_after)
+            return verdicts.unavailable(
+                "The service behind the gateway is failing",
+                "سرویس پشت دروازه از کار مانده است",
+                retry_after=error.retry_after,
+            )
         if isinstance(error, UpstreamFailed):
             return verdicts.gateway_timeout(str(error)) if error.timed_out else verdicts.bad_gateway(str(error))
         if isinstance(error, (SQLAlchemyError, OSError)) and not call.forwarded:
             log.warning("admission could not read its state", exc_info=error)
-            return verdicts.unavailable("The gateway cannot read who may call at the moment")
+            return verdicts.unavailable(
+                "The gateway cannot read who may call at the moment", "دروازه اکنون نمی‌تواند اجازه‌ها را بخواند"
+            )
         log.exception("a call failed", extra={"request_id": call.request_id}, exc_info=error)
         return verdicts.bad_gateway("The service behind the gateway failed")
 
@@ -167,7 +175,9 @@ class Gateway:
         if read.length > self._max_body:
             return verdicts.too_large(self._max_body)
         if read.length < 0:
-            return verdicts.bad_request("Content-Length must be one whole number")
+            return verdicts.bad_request(
+                "Content-Length must be one whole number", "مقدار Content-Length باید یک عدد درست باشد"
+            )
         return None
 
     def _interaction(self, call: Call, target: paths.Target) -> Interaction:
@@ -192,7 +202,11 @@ class Gateway:
                 return verdicts.preflight(cors.preflight(b"*" if public else read.origin))
         elif call.method == "OPTIONS" and read.wanted_method:
             return verdicts.forbidden(
-                "origin-not-allowed", "The origin is not allowed", "No App registered this origin"
+                "origin-not-allowed",
+                "The origin is not allowed",
+                "No App registered this origin",
+                "این مبدأ مجاز نیست",
+                "هیچ برنامه‌ای این مبدأ را ثبت نکرده است",
             )
         return None
 
@@ -234,7 +248,10 @@ class Gateway:
             self._finish(call)
             await send({"type": "http.response.body", "body": b""})
             return
-        status, headers, body = answer(refused, fhir=fhir, request_id=call.request_id, extra=extra)
+        wanted = next((value for name, value in scope["headers"] if name == b"accept-language"), b"")[:200]
+        status, headers, body = answer(
+            refused, fhir=fhir, request_id=call.request_id, extra=extra, accept_language=wanted
+        )
         call.bytes_out = len(body)
         if call.bodies is not None:
             call.bodies.answer, call.bodies.answer_type = [body], "application/json"

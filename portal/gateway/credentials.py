@@ -14,6 +14,7 @@ from portal.web import callers
 
 MAX_TOKEN = 8192
 MISSING = "send the access token as Authorization: Bearer"
+MISSING_FA = "توکن دسترسی را در Authorization: Bearer بفرستید"
 
 
 class Credentials:
@@ -35,13 +36,15 @@ class Credentials:
             if known is not None:
                 return known
         if not shown.authorization:
-            return verdicts.unauthenticated(realm, MISSING)
+            return verdicts.unauthenticated(realm, MISSING, MISSING_FA)
         if len(shown.authorization) > 1:
-            return verdicts.bad_request("There is more than one Authorization field")
+            return verdicts.bad_request(
+                "There is more than one Authorization field", "سرآیند Authorization بیش از یک بار آمده است"
+            )
         scheme, _, token = shown.authorization[0].partition(b" ")
         token = token.strip()
         if scheme.lower() != b"bearer" or not token:
-            return verdicts.unauthenticated(realm, MISSING)
+            return verdicts.unauthenticated(realm, MISSING, MISSING_FA)
         if len(token) > MAX_TOKEN or not token.isascii():
             return verdicts.unauthenticated(realm, "the access token is malformed", error="invalid_token")
         try:
@@ -56,13 +59,19 @@ class Credentials:
         seen = callers.caller(peer, shown.forwarded_for, shown.certificate, self._trusted)
         if access.networks and not callers.within(callers.parse(seen.address), callers.networks(access.networks)):
             return verdicts.forbidden(
-                "address-not-allowed", "The address is not allowed", "This App may not call from this address"
+                "address-not-allowed",
+                "The address is not allowed",
+                "This App may not call from this address",
+                "این نشانی مجاز نیست",
+                "این برنامه از این نشانی اجازهٔ فراخوانی ندارد",
             )
         if access.certificates and seen.certificate not in access.certificates:
             return verdicts.forbidden(
                 "certificate-not-allowed",
                 "The client certificate is not allowed",
                 "This App must call with its registered TLS client certificate",
+                "این گواهی مجاز نیست",
+                "این برنامه باید با گواهی TLS ثبت‌شدهٔ خود فراخوانی کند",
             )
         return None
 

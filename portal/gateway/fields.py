@@ -11,7 +11,6 @@ class Fields:
     """`length` is -1 when Content-Length is not one whole number; `request_id` is "" unless it is well formed."""
 
     __slots__ = (
-        "accept_language",
         "authorization",
         "certificate",
         "chunked",
@@ -28,7 +27,6 @@ class Fields:
         self.authorization: tuple[bytes, ...] = ()
         self.certificate: tuple[bytes, ...] = ()
         self.forwarded_for: tuple[bytes, ...] = ()
-        self.accept_language = b""
         self.chunked = False
         self.content_type = ""
         self.length = 0
@@ -55,8 +53,6 @@ class Fields:
         if name == b"x-request-id":
             if value and len(value) <= 64 and _REQUEST_ID_LETTERS.issuperset(value):
                 self.request_id = value.decode("ascii")
-        elif name == b"accept-language":
-            self.accept_language = value[:200]
         elif name == b"content-type":
             self.content_type = value[:100].decode("latin-1")
         elif name == b"transfer-encoding":
@@ -73,7 +69,6 @@ class Fields:
 
 _READ = frozenset(
     {
-        b"accept-language",
         b"authorization",
         b"x-request-id",
         b"content-type",

@@ -93,7 +93,7 @@ class OAuth:
         self.failures = FailedAttempts(failures)
         self._used: dict[str, datetime] = {}
         self._tidier: asyncio.Task[None] | None = None
-        self._replay = ReplayStore(engine)
+        self.replay = ReplayStore(engine)
         fetch = fetch_keys or RemoteKeys(addresses.fetch, clock)
         self.sides = {environment: self._side(environment, fetch) for environment in ENVIRONMENTS}
 
@@ -105,7 +105,7 @@ class OAuth:
             issuer=issuer,
             token_url=token_url,
             clients=self.clients,
-            replay=self._replay,
+            replay=self.replay,
             pepper=self.pepper,
             fetch_keys=fetch_keys,
             used=self._used,
@@ -172,7 +172,7 @@ class OAuth:
             return ""
         checked = dpop.check(proof, method="POST", url=url, now=now)
         ends = datetime.fromtimestamp(checked.issued_at + dpop.PAST + dpop.FUTURE, UTC)
-        if not await self._replay.use(checked.thumbprint, checked.jti, ends):
+        if not await self.replay.use(checked.thumbprint, checked.jti, ends):
             raise dpop.invalid_proof("the DPoP proof was used before")
         return checked.thumbprint
 

@@ -9,6 +9,8 @@ import pytest
 
 from portal.apps.models import AccessStatus
 from portal.companies.models import CompanyStatus
+from portal.conformance.rehearsals import Fault
+from portal.gateway import verdicts
 from portal.gateway.api import front
 from portal.gateway.protection import Limits
 from portal.gateway.upstream import InProcessUpstream, Receive, Scope, Send, UpstreamClosed, UpstreamFailed
@@ -450,3 +452,40 @@ async def test_the_front_sends_gateway_paths_to_the_gateway_and_the_rest_to_the_
     assert (await drive(app, "GET", PATIENT, [])).status == 401
     for path in ("/", "/sandbox/oauth/token", "/sandbox/fhir/R4/.well-known/smart-configuration", "/sandboxfhir/R4"):
         assert (await drive(app, "GET", path, [])).status == 299
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [
+        (b"", "en"), (b"fa", "fa"), (b"fa-IR,fa;q=0.9,en;q=0.8", "fa"), (b"en-US,en;q=0.9,fa;q=0.8", "en"),
+        (b"de", "en"), (b"*", "en"), (b"fa;q=0", "en"), (b"en;q=0.1, fa;q=0.2", "fa"), (b"fa;q=x", "en"), (b"\xff;;,=", "en"),
+    ],
+)  # fmt: skip
+async def test_a_refusal_is_told_in_the_language_asked_for_and_its_codes_stay(asked: bytes, language: str) -> None:
+    rig = Rig()
+    answer = await rig.call(PATIENT, bearer=None, headers=[(b"accept-language", asked)])
+    issue = answer.json["issue"][0]
+    assert answer.headers["content-language"] == language and answer.headers["vary"] == "Accept-Language"
+    assert (answer.json["language"], issue["details"]["coding"][0]["code"], issue["code"]) == (
+        language, "token-missing", "login",
+    )  # fmt: skip
+    assert ("توکن" in issue["details"]["text"]) == ("درخواست" in issue["diagnostics"]) == (language == "fa")
+    other = issue["details"]["_text"]["extension"][0]["extension"]
+    assert ("توکن" in other[1]["valueString"]) == (language == "en") and other[0]["valueCode"] != language
+    problem = await rig.call("/sandbox/apis/nothing/x", bearer=None, headers=[(b"accept-language", asked)])
+    assert problem.json["detail_fa"] and (problem.json["title"] == problem.json["title_fa"]) == (language == "fa")
+
+
+async def test_every_refusal_has_persian_and_english_words() -> None:
+    made = [
+        verdicts.bad_request("x", "ا"), verdicts.not_found("x", "ا"), verdicts.method_not_allowed("GET"),
+        verdicts.too_large(1), verdicts.uri_too_long(1), verdicts.headers_too_large(1), verdicts.bad_gateway("x"),
+        verdicts.gateway_timeout("x"), verdicts.insufficient_scope("sandbox", "system/Patient.r"),
+        verdicts.unauthenticated("sandbox", "the access token has expired", error="invalid_token"),
+        *(verdicts.rehearsed(Fault(kind, 1), "sandbox") for kind in
+          ("limit", "expired-token", "conflict", "consent", "lost-answer", "unavailable")),
+    ]  # fmt: skip
+    for refused in made:
+        for text in (refused.title_fa, refused.detail_fa):
+            assert any("\u0600" <= letter <= "\u06ff" for letter in text), refused
+        assert refused.title.isascii() and refused.detail.isascii()

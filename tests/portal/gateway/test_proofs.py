@@ -24,6 +24,12 @@ URL = f"{PUBLIC_URL}/sandbox/fhir/R4/Patient/1"
 async def calls(world: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway reduced to what matters here: it verifies the bearer token and answers with what it was sent."""
 
+    app = ProofOfPossession(_gateway(world), clock=world.clock, public_url=PUBLIC_URL, uses=world.oauth.replay.use)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PUBLIC_URL) as client:
+        yield client
+
+
+def _gateway(world: Any) -> Any:
     async def gateway(scope: Any, _receive: Any, send: Any) -> None:
         headers = dict(scope["headers"])
         try:
@@ -35,9 +41,7 @@ async def calls(world: Any) -> AsyncIterator[httpx.AsyncClient]:
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
-    app = ProofOfPossession(gateway, clock=world.clock, public_url=PUBLIC_URL)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PUBLIC_URL) as client:
-        yield client
+    return gateway
 
 
 async def _bound(world: Any) -> tuple[str, Any]:
@@ -112,3 +116,31 @@ async def test_unbound_token_does_not_pass_for_a_bound_one(world: Any, calls: ht
     token = await world.client_token(await world.app())
     answer = await calls.get(URL, headers={"authorization": f"DPoP {token}", "dpop": _proof(new_key("ES256"), token)})
     assert answer.status_code == 401
+
+
+async def test_a_proof_that_another_worker_has_seen_is_refused(world: Any, calls: httpx.AsyncClient) -> None:
+    token, key = await _bound(world)
+    proof = _proof(key, token)
+    headers = {"authorization": f"DPoP {token}", "dpop": proof}
+    assert (await calls.get(URL, headers=headers)).status_code == 200
+    beside = ProofOfPossession(_gateway(world), clock=world.clock, public_url=PUBLIC_URL, uses=world.oauth.replay.use)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(beside), base_url=PUBLIC_URL) as other:
+        again = await other.get(URL, headers=headers)
+    assert again.status_code == 401 and "used before" in again.headers["www-authenticate"]
+
+
+async def test_without_the_store_production_is_closed_and_the_sandbox_goes_by_its_own_memory(world: Any) -> None:
+    async def away(_thumbprint: str, _jti: str, _ends: Any) -> bool:
+        raise OSError("no database")
+
+    token, key = await _bound(world)
+    app = ProofOfPossession(_gateway(world), clock=world.clock, public_url=PUBLIC_URL, uses=away)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PUBLIC_URL) as client:
+        statuses = []
+        for url in (URL, URL.replace("/sandbox/", "/production/")):
+            proof = _proof(key, token, url=url)
+            for _ in range(2):
+                answer = await client.get(url, headers={"authorization": f"DPoP {token}", "dpop": proof})
+                statuses.append(answer.status_code)
+    assert statuses[:2] == [200, 401] and statuses[2] == 503
+    assert answer.json()["resourceType"] == "OperationOutcome"

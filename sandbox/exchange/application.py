@@ -11,7 +11,7 @@ from dataclasses import replace
 from sandbox.exchange.auditing import AuditLog, wanted
 from sandbox.exchange.calls import Call, json_response
 from sandbox.exchange.capabilities import statement
-from sandbox.exchange.negotiation import FHIR_JSON, Format, answer_format, prefer
+from sandbox.exchange.negotiation import FHIR_JSON, Format, answer_format, names_fhir, prefer
 from sandbox.exchange.routes import ROUTES, Shape, methods
 from sandbox.exchange.seams import Handler, Level
 from sandbox.exchange.services import Services
@@ -64,7 +64,7 @@ class Exchange:
         head = request.method == "HEAD"
         wanted_format: Format = "json"
         try:
-            wanted_format = _format(request)
+            wanted_format = self._format(request)
             response = await self._answer(request, language)
         except FhirError as error:
             response = refusal(error, language)
@@ -98,6 +98,15 @@ class Exchange:
             raise BadRequestError(
                 Text("The path is ambiguous: no empty, dot or encoded-slash segments.", "نشانی مبهم است.")
             ) from None
+
+    def _format(self, request: Request) -> Format:
+        """The format of the answer. A Binary may be wanted as bytes of any type: whether it can, its reader tells."""
+        query = pairs(request.query) if b"_format" in request.query else []
+        formats = [value for name, value in query if name == "_format"]
+        if not formats and request.path[len(self._prefix) :].startswith(b"/Binary/"):
+            accept = request.headers.get(b"accept")
+            return answer_format(accept, []) if accept and names_fhir(accept) else "json"
+        return answer_format(request.headers.get(b"accept"), formats, lines=b"/$export" in request.path)
 
     def _capabilities(self, request: Request) -> Response:
         if request.method not in ("GET", "HEAD", "OPTIONS"):
@@ -222,12 +231,6 @@ class Exchange:
         return await database.write(job, lock=tenants.lock_of(access.tenant))
 
 
-def _format(request: Request) -> Format:
-    query = pairs(request.query) if b"_format" in request.query else []
-    formats = [value for name, value in query if name == "_format"]
-    return answer_format(request.headers.get(b"accept"), formats, lines=b"/$export" in request.path)
-
-
 def locate(parts: list[str]) -> tuple[Shape, str, str, str]:
     """(shape, type, id, tail) of a path. Raises `NotFoundError` for what is no FHIR path."""
     if not parts:
@@ -254,6 +257,8 @@ def locate(parts: list[str]) -> tuple[Shape, str, str, str]:
             return "history", head, fid, ""
         case [fid, "_history", version]:
             return "version", head, fid, version
+        case [fid, tail, "_search"] if not tail.startswith(("$", "_")):
+            return "search", head, fid, tail
         case [fid, tail] if not tail.startswith(("$", "_")):
             return "compartment", head, fid, tail
     raise NotFoundError(

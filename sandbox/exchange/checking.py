@@ -6,14 +6,18 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sandbox.exchange.calls import Call
+from sandbox.exchange.reading import permitted
 from sandbox.fhir import validation
 from sandbox.fhir.entries import IndexEntries
 from sandbox.fhir.outcomes import Issue, Text, UnprocessableError
+from sandbox.security.access import Limit
 from sandbox.storage import repository
 from sandbox.storage.encoding import floated
 
 Key = tuple[str, str]
 """(type, id) of a resource that is referred to."""
+
+_WHOLE = (Limit(),)
 
 
 async def check(
@@ -48,12 +52,36 @@ async def check_all_but_references(
 
 
 async def missing(call: Call, needed: Sequence[Key]) -> list[Key]:
-    """Those of `needed` that are not here."""
+    """Those of `needed` that are not here, or that the caller is kept from seeing."""
     if not needed:
         return []
     store = call.services.store
-    numbers = {(store.dictionary.types[kind], fid): (kind, fid) for kind, fid in needed}
-    return [numbers[key] for key in await repository.absent(store.database, call.tenant, list(numbers))]
+    hidden, numbers = [], {}
+    for kind, fid in needed:
+        seen = await _seen(call, kind, fid)
+        if seen is None:
+            numbers[store.dictionary.types[kind], fid] = (kind, fid)
+        elif not seen:
+            hidden.append((kind, fid))
+    if numbers:
+        hidden += [numbers[key] for key in await repository.absent(store.database, call.tenant, list(numbers))]
+    return hidden
+
+
+async def _seen(call: Call, kind: str, fid: str) -> bool | None:
+    """Whether this caller may learn that a resource is here; None when nothing speaks against looking.
+
+    Who may see only part of a type is not told of the rest: hidden and absent look the same. Who may not see the type at all, but
+    may refer to it, learns that it exists; inside a patient's record only the patient is taken for granted.
+    """
+    limits = call.access.limits(kind, "r") or call.access.limits(kind, "s")
+    if limits and limits != _WHOLE:
+        store = call.services.store
+        found = await repository.read(store.database, call.tenant, store.dictionary.types[kind], fid)
+        return found is not None and not found.deleted and await permitted(call, found, limits)
+    if not limits and call.access.patient:
+        return kind != "Patient" or fid == call.access.patient
+    return None
 
 
 async def missing_references(call: Call, resource: dict[str, Any], entries: IndexEntries) -> list[Issue]:

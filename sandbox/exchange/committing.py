@@ -8,12 +8,13 @@ from typing import Literal
 from sandbox.exchange.calls import Call
 from sandbox.exchange.checking import missing, refuse_missing
 from sandbox.exchange.intents import Intent, Kind, Result, StaleError, meet, several
-from sandbox.exchange.reading import permitted
+from sandbox.exchange.reading import permitted, unbounded
 from sandbox.fhir.outcomes import (
     ConflictError,
     ForbiddenError,
     PreconditionError,
     Text,
+    unknown_resource,
     version_conflict,
 )
 from sandbox.kernel.database import Transaction
@@ -42,12 +43,27 @@ async def perform(call: Call, tx: Transaction, batch: Batch, intent: Intent) -> 
         return Result(201, batch.save(*intent.content, fid=intent.fid, replaced=None))
     rtype = call.services.store.dictionary.types[intent.rtype]
     current = await repository.read(tx, batch.tenant, rtype, intent.fid)
+    if current is not None and not await _reached(call, tx, intent, current):
+        if intent.kind == "delete":
+            return Result(204, None)
+        raise unknown_resource(intent.rtype, intent.fid)
     _check_versions(intent, current)
     if intent.kind == "delete":
         if current is None or current.deleted:
             return Result(204, None)
         return Result(204, batch.delete(current))
     return _update(intent, batch, current)
+
+
+async def _reached(call: Call, tx: Transaction, intent: Intent, current: Stored) -> bool:
+    """Whether the caller may change what is there; what must not be seen is not overwritten either.
+
+    What was deleted has been looked at when the write was prepared.
+    """
+    if current.deleted:
+        return True
+    limits = call.access.limits(intent.rtype, _LETTERS[intent.kind])
+    return unbounded(limits, current.body) or await permitted(call, current, limits, source=tx)
 
 
 async def _existing(call: Call, tx: Transaction, batch: Batch, intent: Intent) -> Result:
@@ -146,7 +162,7 @@ async def _add(call: Call, intents: list[Intent]) -> list[Result]:
 
 async def check_limits(call: Call, tx: Transaction, batch: Batch, intents: list[Intent]) -> None:
     """What was written must lie within the caller's limits, or all of it is taken back."""
-    if all(call.access.limits(i.rtype, _LETTERS[i.kind]) == _WHOLE for i in intents):
+    if all(i.rtype != "Binary" and call.access.limits(i.rtype, _LETTERS[i.kind]) == _WHOLE for i in intents):
         return
     types = call.services.store.dictionary.type_names
     for vid, draft in zip(batch.vids, batch.drafts, strict=True):
@@ -157,13 +173,17 @@ async def check_limits(call: Call, tx: Transaction, batch: Batch, intents: list[
         written = Stored(
             vid, batch.tenant.layer, draft.rtype, draft.fid, draft.ver, batch.stamp, draft.method, draft.body
         )
-        if limits != _WHOLE and not await permitted(call, written, limits, source=tx):
-            raise ForbiddenError(
-                Text(
-                    f"The access token does not reach this {types[draft.rtype]}: it lies outside its compartment.",
-                    f"توکن دسترسی به این {types[draft.rtype]} نمی‌رسد؛ بیرون از محدودهٔ آن است.",
-                )
-            )
+        if not unbounded(limits, written.body) and not await permitted(call, written, limits, source=tx):
+            raise out_of_reach(types[draft.rtype])
+
+
+def out_of_reach(rtype: str) -> ForbiddenError:
+    return ForbiddenError(
+        Text(
+            f"The access token does not reach this {rtype}: it lies outside its compartment.",
+            f"توکن دسترسی به این {rtype} نمی‌رسد؛ بیرون از محدودهٔ آن است.",
+        )
+    )
 
 
 _LETTERS: dict[Kind, Literal["c", "u", "d"]] = {"create": "c", "update": "u", "patch": "u", "delete": "d"}

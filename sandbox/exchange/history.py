@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import orjson
 
 from sandbox.exchange.calls import Call, json_response
-from sandbox.exchange.reading import matches, permitted
+from sandbox.exchange.reading import matches, permitted, unbounded
 from sandbox.fhir import dates, definitions
 from sandbox.fhir.outcomes import BadRequestError, Text, unknown_resource
 from sandbox.kernel.clock import instant
@@ -90,14 +90,14 @@ async def history(call: Call) -> Response:
         raise unknown_resource(call.rtype, call.fid)
     cursor = call.services.cursors.make([edge], tenant=bind_tenant, question=binding, now=call.now) if edge else ""
     total = len(shown) if not more and not asked.cursor else None
-    if total is None and call.fid:
+    if total is None and call.fid and call.access.limits(call.rtype, "r") == _WHOLE:
         total = await _count(call)
     return json_response(_bundle(call, shown, asked, cursor, total))
 
 
 async def _visible(call: Call, row: Stored) -> bool:
     limits = call.access.limits(call.services.store.dictionary.type_names[row.rtype], "r")
-    if limits == _WHOLE:
+    if unbounded(limits, row.body):
         return True
     return await permitted(call, row, limits) or (not row.deleted and await matches(call, row, limits))
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sandbox.exchange.calls import Call
 from sandbox.exchange.checking import Key
+from sandbox.exchange.own_terms import compiler_for
 from sandbox.fhir.outcomes import (
     PreconditionError,
     Text,
@@ -82,13 +83,15 @@ async def condition_of(call: Call, rtype: str, query: str) -> Question:
                 "تعامل شرطی دست‌کم یک پارامتر جست‌وجو لازم دارد.",
             )
         )
+    if not call.access.limits(rtype, "r"):
+        call.access.need(rtype, "s")  # else nothing would ever be met, and a conditional create would make doubles
     return await compiled(call, request.types, query)
 
 
 async def compiled(call: Call, types: tuple[str, ...], query: str) -> Question:
     request = understand(types, pairs(query.lstrip("?")))
     for _ in range(2):
-        compiler = call.services.compiler(call.access, call.now, letter="r")
+        compiler = await compiler_for(call, request.criteria, letter="r")
         question = compile_question(compiler, request, "condition")
         if not compiler.unknown:
             break

@@ -34,6 +34,7 @@ _SPOKEN = Text("This exchange speaks JSON and XML.", "این تبادل با JSO
 _SEND_JSON = Text("Use application/fhir+json.", "از application/fhir+json استفاده کنید.")
 # Quoted as RFC 9110 asks, or bare, as several FHIR clients send it.
 _VERSION = re.compile(r'(?:W/)?("?)([A-Za-z0-9\-.]{1,64})\1\Z')
+_VERSIONS = ("4.0", "4.0.1", "4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def answer_format(accept: bytes | None, formats: list[str], *, lines: bool = Fal
         name, *parameters = [p.strip().lower() for p in part.split(";")]
         version = next((p.partition("=")[2].strip('"') for p in parameters if p.startswith("fhirversion=")), "4.0")
         offered = "json" if lines and name in NDJSON else _format_of(name)
-        if offered is not None and version in ("4.0", "4.0.1", "4"):
+        if offered is not None and version in _VERSIONS:
             # A browser lists application/xml among what it can show; a person reading there wants JSON.
             offered = "json" if name == "application/xml" and b"text/html" in accept else offered
             best = max(best, (_weight(parameters), offered), key=lambda choice: choice[0])
@@ -94,6 +95,20 @@ def answer_format(accept: bytes | None, formats: list[str], *, lines: bool = Fal
         Text("No format named in Accept can be answered.", "هیچ‌یک از قالب‌های Accept پشتیبانی نمی‌شود.") + _SPOKEN,
         hint=_SEND_JSON,
     )
+
+
+def weighed(accept: bytes) -> dict[str, float]:
+    """Media ranges of an Accept header with their weights."""
+    found = {}
+    for part in accept.decode("latin-1").split(",")[:50]:
+        name, *parameters = [p.strip().lower() for p in part.split(";")]
+        found[name] = _weight(parameters)
+    return found
+
+
+def names_fhir(accept: bytes) -> bool:
+    """Whether a format of resources is named outright, not by a wildcard."""
+    return any(weight > 0 and name in _JSON | XML for name, weight in weighed(accept).items())
 
 
 def _format_of(name: str) -> Format | None:
@@ -116,6 +131,10 @@ def media_type(request: Request) -> str:
         if key == "charset" and value.strip('"') not in ("utf-8", "utf8", "us-ascii"):
             raise UnsupportedMediaError(
                 Text(f"Charset {value} is not read; send UTF-8.", f"نویسه‌گان {value} خوانده نمی‌شود؛ UTF-8 بفرستید.")
+            )
+        if key == "fhirversion" and value.strip('"') not in _VERSIONS:
+            raise UnsupportedMediaError(
+                Text(f"FHIR {value} is not read here; send 4.0.", f"نسخهٔ {value} از FHIR خوانده نمی‌شود؛ 4.0 بفرستید.")
             )
     return name or "application/fhir+json"
 

@@ -27,6 +27,7 @@ _TABLE = (
     Route("GET", "type", searching.search, "search-type"),
     Route("POST", "type", writing.create, "create"),
     Route("PUT", "type", writing.update_by_condition, "update"),
+    Route("PATCH", "type", writing.patch_by_condition, "patch"),
     Route("DELETE", "type", writing.delete_by_condition, "delete"),
     Route("GET", "instance", reading.read, "read"),
     Route("PUT", "instance", writing.update, "update"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sandbox.exchange.calls import Call, json_response
 from sandbox.exchange.negotiation import FORM, media_type, read_body
+from sandbox.exchange.own_terms import compiler_for
 from sandbox.exchange.reading import read as read_one
 from sandbox.exchange.reading import visible
 from sandbox.fhir import definitions
@@ -29,7 +30,9 @@ _AUDIT = "AuditEvent"  # found only by who asks for it: every search would find 
 
 
 async def search(call: Call) -> Response:
-    """GET [type]?..."""
+    """GET [type]?..., and GET [compartment]/[id]/[type]/_search"""
+    if call.tail:
+        return await _in_compartment(call, call.query)
     call.access.need(call.rtype, "s")
     return await run(call, understand((call.rtype,), call.query), call.rtype)
 
@@ -43,9 +46,9 @@ async def post_search(call: Call) -> Response:
     parameters = [*call.query, *pairs(body)]
     if not call.rtype:
         return await _system(call, parameters)
-    call.access.need(call.rtype, "s")
-    if call.fid:
+    if call.tail:
         return await _in_compartment(call, parameters)
+    call.access.need(call.rtype, "s")
     return await run(call, understand((call.rtype,), parameters), call.rtype)
 
 
@@ -107,7 +110,7 @@ async def run(call: Call, request: SearchRequest, path: str, extra: Sequence[Cri
     services, lenient = call.services, call.prefer.handling == "lenient"
     store = services.store
     for _ in range(2):
-        compiler = services.compiler(call.access, call.now, lenient=lenient)
+        compiler = await compiler_for(call, request.criteria, lenient=lenient)
         question = service.compile_question(compiler, request, path, extra)
         if not compiler.unknown or not await store.dictionary.find_systems(compiler.unknown):
             break

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sandbox.exchange.seams import Consents, Dispatch, Edge, Handler, OperationKey, Watcher
-from sandbox.fhir.terminology import listed
+from sandbox.fhir.terminology import Terminology
 from sandbox.kernel.clock import Clock, micros
 from sandbox.search.compile import Compiler
 from sandbox.search.criteria import Criterion
@@ -34,6 +33,8 @@ class Services:
     background: dict[str, asyncio.Task[bytes]] = field(default_factory=dict)
     """Work that outlives its request, by job; the exchange waits for it when it stops."""
     operations: dict[OperationKey, Handler] = field(default_factory=dict)
+    terms: Terminology = field(default_factory=Terminology)
+    """The shipped code systems and value sets."""
     watched: frozenset[str] = frozenset()
     """Types whose writes `watcher` judges."""
     appender: Appender = field(init=False)
@@ -52,8 +53,4 @@ class Services:
         def limits(rtype: str) -> tuple[Limit, ...]:
             return access.limits(rtype, "s") or (access.limits(rtype, "r") if letter == "r" else ())
 
-        return Compiler(self.store.dictionary, limits, self.expand, self.base_url, now, lenient, known=self.criteria)
-
-    def expand(self, value_set: str) -> Iterable[tuple[str, str]]:
-        """Members of a shipped value set, for `:in`. Raises `BadRequestError` for one that cannot be listed."""
-        return listed(value_set)
+        return Compiler(self.store.dictionary, limits, self.terms, self.base_url, now, lenient, known=self.criteria)

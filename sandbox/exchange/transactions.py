@@ -16,6 +16,7 @@ from sandbox.exchange.committing import commit
 from sandbox.exchange.intents import Intent, Kind, Result, StaleError, condition_of, target_of
 from sandbox.exchange.negotiation import version_of
 from sandbox.exchange.patching import Patcher, fhirpath_patcher, json_patcher
+from sandbox.exchange.reading import must_reach, permitted, unbounded
 from sandbox.exchange.writing import draft, draft_but_references, id_in_body, legal_id
 from sandbox.fhir import definitions
 from sandbox.fhir.outcomes import (
@@ -37,6 +38,7 @@ from sandbox.storage.encoding import parse
 T = TypeVar("T")
 _RETRIES = 4
 _TURN = 16
+_LINK = re.compile(r'(href|src)="([^"]+)"')
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)\Z")
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 _KINDS: dict[str, Kind] = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -225,8 +227,21 @@ async def _linked(call: Call, resource: Any, links: dict[str, str]) -> Any:
         match = _CONDITIONAL.match(reference)
         if match is not None:
             conditional[reference] = await _resolved(call, match[1], match[2])
+        elif reference.startswith("urn:uuid:") and reference not in links:
+            raise BadRequestError(
+                Text(
+                    f"No entry of the transaction has the fullUrl {reference}, to which it refers.",
+                    f"هیچ ورودی‌ای در تراکنش نشانی {reference} را که به آن ارجاع شده ندارد.",
+                ),
+                code="not-found",
+                rule="reference-exists",
+                expression=("resource",),
+                hint=Text("Give that entry this fullUrl.", "همین نشانی را در fullUrl آن ورودی بگذارید."),
+            )
 
     def rename(key: str, text: str) -> str:
+        if key == "div":
+            return _LINK.sub(lambda m: f'{m[1]}="{links.get(m[2], m[2])}"', text)
         if key == "reference":
             bare, mark, _ = text.partition("/_history/")
             return links.get(text) or conditional.get(text) or (links[bare] if mark and bare in links else text)
@@ -297,6 +312,7 @@ async def _intent(call: Call, p: _Placed, links: dict[str, str], born: Collectio
         )
     if kind == "update" and p.condition is None:
         id_in_body(resource, p.fid, p.rtype)
+        await must_reach(call, p.rtype, p.fid, "u")
     linked = await _linked(call, resource, links)
     made.resource, made.rows, made.needed = await draft_but_references(call, linked, p.fid, born)
     return made
@@ -318,7 +334,8 @@ async def _refuse(call: Call, intent: Intent, gone: set[Key]) -> None:
 async def _patch(call: Call, p: _Placed, made: Intent) -> Intent:
     store = call.services.store
     current = await repository.read(store.database, call.tenant, store.dictionary.types[p.rtype], p.fid)
-    if current is None:
+    limits = call.access.limits(p.rtype, "u")
+    if current is None or not (unbounded(limits, current.body) or await permitted(call, current, limits)):
         raise unknown_resource(p.rtype, p.fid)
     if current.deleted:
         raise deleted_resource(p.rtype, p.fid, str(current.ver))

@@ -8,17 +8,21 @@ http://hl7.org/fhir/R4/http.html#create
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
+from sandbox.exchange.binaries import body_of
 from sandbox.exchange.calls import Call, json_response, location, version_headers
 from sandbox.exchange.checking import Key, check_all_but_references, missing, refuse_missing
-from sandbox.exchange.committing import settle
+from sandbox.exchange.committing import out_of_reach, settle
 from sandbox.exchange.intents import Intent, Result, condition_of, target_of
 from sandbox.exchange.negotiation import version_of
-from sandbox.exchange.reading import permitted, visible
+from sandbox.exchange.reading import must_reach, visible
+from sandbox.fhir.entries import IndexEntries
 from sandbox.fhir.outcomes import (
     ALL_OK,
     BadRequestError,
+    NotFoundError,
     Text,
     deleted_resource,
     outcome_bytes,
@@ -26,11 +30,7 @@ from sandbox.fhir.outcomes import (
 )
 from sandbox.kernel.http import Response
 from sandbox.kernel.ids import is_fhir_id, new_id
-from sandbox.security.access import Limit
-from sandbox.storage import repository
 from sandbox.storage.rows import IndexRows
-
-_WHOLE = (Limit(),)
 
 
 async def draft(
@@ -50,12 +50,20 @@ async def draft_but_references(
     whole |= {k: v for k, v in resource.items() if k not in whole}
     indexer = call.services.store.indexer
     entries = indexer.entries(whole)
+    _stay_inside(call, whole["resourceType"], entries)
     needed = await check_all_but_references(call, whole, entries, {*known, f"{whole['resourceType']}/{fid}"})
     return whole, await indexer.numbered(whole["resourceType"], entries), needed
 
 
+def _stay_inside(call: Call, rtype: str, entries: IndexEntries) -> None:
+    """Refuses what lies outside the caller's compartments before anything is said about what it refers to."""
+    ways = {*call.access.limits(rtype, "c"), *call.access.limits(rtype, "u")}
+    if rtype != "Binary" and ways and all(w.compartment and w.compartment not in entries.compartments for w in ways):
+        raise out_of_reach(rtype)
+
+
 async def create(call: Call) -> Response:
-    resource = await call.resource_body()
+    resource = await body_of(call)
     call.access.need(call.rtype, "c")
     condition = _create_condition(call)
 
@@ -109,11 +117,11 @@ def legal_id(fid: str) -> None:
 
 
 async def update(call: Call) -> Response:
-    resource = await call.resource_body()
+    resource = await body_of(call)
     legal_id(call.fid)
     id_in_body(resource, call.fid, call.rtype)
     call.access.need(call.rtype, "u")
-    await _reachable(call)
+    await must_reach(call, call.rtype, call.fid, "u")
     if_match, must_be_new = preconditions(call)
 
     async def prepare() -> Intent:
@@ -130,19 +138,9 @@ def preconditions(call: Call) -> tuple[str, bool]:
     return wanted, none_match is not None and none_match.strip() == b"*"
 
 
-async def _reachable(call: Call) -> None:
-    """A write on what exists needs it to be within the caller's limits; hidden and absent look the same."""
-    if call.access.limits(call.rtype, "u") == _WHOLE:
-        return
-    store = call.services.store
-    found = await repository.read(store.database, call.tenant, store.dictionary.types[call.rtype], call.fid)
-    if found is not None and not await permitted(call, found, call.access.limits(call.rtype, "u")):
-        raise unknown_resource(call.rtype, call.fid)
-
-
 async def update_by_condition(call: Call) -> Response:
     """PUT [type]?condition (http://hl7.org/fhir/R4/http.html#cond-update)"""
-    resource = await call.resource_body()
+    resource = await body_of(call)
     call.access.need(call.rtype, "u")
     if_match, _ = preconditions(call)
 
@@ -230,6 +228,30 @@ async def patch(call: Call) -> Response:
             raise deleted_resource(call.rtype, call.fid, str(found.ver))
         whole, rows = await draft(call, apply(current.body), call.fid)
         return Intent("patch", call.rtype, call.fid, whole, rows, if_match=if_match, prepared_on=current.ver)
+
+    return answer(call, await settle(call, prepare))
+
+
+async def patch_by_condition(call: Call) -> Response:
+    """PATCH [type]?condition: of exactly one resource (http://hl7.org/fhir/R4/http.html#patch)"""
+    from sandbox.exchange.patching import patcher
+
+    apply = await patcher(call)
+    call.access.need(call.rtype, "u")
+    if_match, _ = preconditions(call)
+
+    async def prepare() -> Intent:
+        question = await condition_of(call, call.rtype, call.request.query.decode("latin-1"))
+        met = await target_of(call, call.rtype, question)
+        if not met:
+            raise NotFoundError(
+                Text(f"The condition matches no {call.rtype}.", f"شرط با هیچ {call.rtype} سازگار نیست.")
+            )
+        current = await visible(replace(call, fid=met), "u")
+        if current is None or current.deleted:
+            raise unknown_resource(call.rtype, met)
+        whole, rows = await draft(call, apply(current.body), met)
+        return Intent("patch", call.rtype, met, whole, rows, question, met, if_match, prepared_on=current.ver)
 
     return answer(call, await settle(call, prepare))
 

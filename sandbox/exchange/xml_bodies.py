@@ -17,6 +17,8 @@ async def as_json(request: Request) -> Request:
     """The request with an XML body turned into JSON; any other as it is. Raises what `from_xml` and `read_body` raise."""
     if b"xml" not in request.headers.get(b"content-type", b"").lower() or media_type(request) not in XML:
         return request
+    if b"/Binary" in request.path and b"fhir" not in request.headers[b"content-type"].lower():
+        return request  # somebody's XML file, not a resource
     body = dump(from_xml(await read_body(request)))
 
     async def receive() -> dict[str, Any]:

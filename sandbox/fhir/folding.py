@@ -28,6 +28,8 @@ _LETTERS: Final = {
     "ۃ": "ه",
     "ٱ": "ا",
 }
+# Letters with a stroke are letters of their own to Unicode, accented ones to whoever looks for a name.
+_STROKES: Final = {"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "ı": "i"}
 _HAMZA_AND_TATWEEL: Final = "ءـ"
 
 
@@ -49,7 +51,9 @@ class _Folder(dict[int, "int | str | None"]):
         return folded
 
 
-_FOLDER: Final = _Folder({ord(a): b for a, b in _LETTERS.items()} | dict.fromkeys(map(ord, _HAMZA_AND_TATWEEL)))
+_FOLDER: Final = _Folder(
+    {ord(a): b for a, b in (_LETTERS | _STROKES).items()} | dict.fromkeys(map(ord, _HAMZA_AND_TATWEEL))
+)
 
 
 @lru_cache(maxsize=8192)

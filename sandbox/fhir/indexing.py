@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from sandbox.fhir import definitions, emitters
+from sandbox.fhir import definitions, emitters, references
 from sandbox.fhir.definitions import Element, SearchParameter
-from sandbox.fhir.entries import IndexEntries
+from sandbox.fhir.entries import IndexEntries, ReferenceEntry
 from sandbox.fhir.fhirpath.paths import Step, build_step
 from sandbox.fhir.fhirpath.syntax import Binary, Call, Indexer, Member, Node, TypeTest, parse
 
@@ -50,6 +50,8 @@ def index(resource_type: str, resource: dict[str, Any], *, own_base: str = "") -
             step(resource, entries)
     except _MALFORMED:
         entries = _salvage(plan, resource, own_base)
+    if resource_type == "Binary":
+        _add_security_context(resource, entries)
     entries.settle()
     _add_compartments(resource_type, resource, plan, entries)
     return entries
@@ -77,6 +79,17 @@ def _add_compartments(resource_type: str, resource: dict[str, Any], plan: _Plan,
         entries.compartments.append((resource_type, resource["id"]))
     if len(entries.compartments) > 1:
         entries.compartments = list(dict.fromkeys(entries.compartments))
+
+
+def _add_security_context(resource: dict[str, Any], entries: IndexEntries) -> None:
+    """Whom a Binary is guarded as (http://hl7.org/fhir/R4/binary.html#security), which no parameter of R4 asks for."""
+    context = resource.get("securityContext")
+    raw = context.get("reference") if isinstance(context, dict) else None
+    if isinstance(raw, str) and raw:
+        found = references.parse(raw, own_base=entries.own_base)
+        local = found.kind == "relative"
+        target = (found.type, found.id, "") if local else ("", "", raw)
+        entries.references.append(ReferenceEntry("securityContext", *target, "", ""))
 
 
 _COMPARTMENTS: Final = ("Patient", "Practitioner", "Encounter", "RelatedPerson", "Device")

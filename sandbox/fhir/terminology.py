@@ -5,7 +5,7 @@ http://hl7.org/fhir/R4/terminology-service.html. Results are FHIR resources as d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sandbox.fhir import codesystems
@@ -140,7 +140,7 @@ class Terminology:
         try:
             return self.members(self.value_set(canonical))
         except UncountableError as error:
-            raise _uncountable(error.system) from None
+            raise uncountable(error.system) from None
 
     # --- operations -------------------------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Terminology:
         try:
             members = self.members(value_set)
         except UncountableError as error:
-            raise _uncountable(error.system) from None
+            raise uncountable(error.system) from None
         wanted = fold(text)
         rows = [
             (s, c, d) for (s, c), d in members.items() if not wanted or wanted in fold(d) or fold(c).startswith(wanted)
@@ -273,24 +273,6 @@ class Terminology:
         return _parameters([("outcome", "valueCode", outcome)])
 
 
-def listed(canonical: str) -> Iterable[tuple[str, str]]:
-    """(system, code) of a shipped value set, for a search's `:in`. Raises `BadRequestError`: here it is a search value."""
-    try:
-        members = Terminology().codes_in(canonical)
-    except (NotFoundError, UnprocessableError) as error:
-        raise BadRequestError(issues=error.issues) from error
-    if len(members) > MAX_SEARCHED:
-        raise BadRequestError(
-            Text(
-                f"{canonical} has {len(members)} codes; :in takes value sets of up to {MAX_SEARCHED}.",
-                f"{canonical} دارای {len(members)} کد است؛ ‎:in مجموعه‌های حداکثر {MAX_SEARCHED} کدی را می‌پذیرد.",
-            ),
-            code="too-costly",
-            rule="expansion-too-large",
-        )
-    return members
-
-
 def _passes(system: CodeSystem, concept: Concept, condition: tuple[str, str, str]) -> bool:
     prop, op, value = condition
     if prop == "concept" and op == "is-a":
@@ -325,7 +307,7 @@ def _too_many() -> UnprocessableError:
     )
 
 
-def _uncountable(system: str) -> UnprocessableError:
+def uncountable(system: str) -> UnprocessableError:
     return UnprocessableError(
         Text(f"The codes of {system} cannot be listed here.", f"کدهای {system} را نمی‌توان در اینجا فهرست کرد."),
         code="not-supported",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sandbox.fhir import definitions, searchvalues
 from sandbox.fhir.definitions import SearchParameter
 from sandbox.fhir.outcomes import BadRequestError, Text
+from sandbox.fhir.terminology import Terminology
 from sandbox.search import matching, special, values
 from sandbox.search.criteria import (
     AnyOf,
@@ -23,13 +24,12 @@ from sandbox.search.criteria import (
 )
 from sandbox.search.request import pairs
 from sandbox.security.access import Apart, Limit
-from sandbox.storage.dictionary import UNKNOWN, Dictionary
+from sandbox.storage.dictionary import SECURITY_CONTEXT, UNKNOWN, Dictionary
 
 MAX_CHAIN = 4
+_WHOLE = (Limit(),)
 _REMEMBERED = 20_000
 _TIMELESS = frozenset({"token", "reference", "string", "uri"})
-# Members of a value set for `:in`: (system, code) pairs.
-Expand = Callable[[str], Iterable[tuple[str, str]]]
 LimitsOf = Callable[[str], tuple[Limit, ...]]
 
 
@@ -37,12 +37,13 @@ LimitsOf = Callable[[str], tuple[Limit, ...]]
 class Compiler:
     """Compiles the criteria of one search.
 
-    `limits` gives the caller's ways of searching a type; `unknown` collects code systems that this process has not met.
+    `limits` gives the caller's ways of searching a type, `terms` what value sets and code systems mean; `unknown` collects
+    code systems that this process has not met.
     """
 
     dictionary: Dictionary
     limits: LimitsOf
-    expand: Expand
+    terms: Terminology
     base_url: str
     now: int
     lenient: bool = False
@@ -71,7 +72,9 @@ class Compiler:
         parts: list[list[Criterion]] = []
         for way in ways:
             part = self._asked(rtype, pairs(way.query), depth=0) if way.query else []
-            if way.compartment is not None:
+            if rtype == "Binary":
+                part += self._by_context(way)
+            elif way.compartment is not None:
                 part.insert(0, member(*way.compartment))
             if way.apart:
                 part += self._apart(rtype, way.apart)
@@ -95,6 +98,22 @@ class Compiler:
             found.append(Criterion(shape, (*patients, *(arg for c in inner for arg in c.args))))
         return found
 
+    def _by_context(self, way: Limit) -> list[Criterion]:
+        """A Binary is guarded as its security context; without one it is for those whom no compartment bounds.
+
+        http://hl7.org/fhir/R4/binary.html#security
+        """
+        others = {t: self.limits(t) for t in sorted(definitions.RESOURCE_TYPES) if t != "Binary"}
+        if way.compartment is None and all(ways == _WHOLE for ways in others.values()):
+            return []
+        param = self.dictionary.params[SECURITY_CONTEXT]
+        found = [Criterion(Missing("idx_reference", param, missing=True))] if way.compartment is None else []
+        for rtype in (t for t, ways in others.items() if ways):
+            inner = self._limited(rtype)
+            shape = Chain(param, self.dictionary.types[rtype], tuple(c.shape for c in inner))
+            found.append(Criterion(shape, tuple(arg for c in inner for arg in c.args)))
+        return [either(found) if found else Criterion(Never())]
+
     # --- one parameter ------------------------------------------------------------------------------------------------
 
     def _criterion(self, rtype: str, name: str, value: str, depth: int) -> Criterion | None:
@@ -104,11 +123,11 @@ class Compiler:
                 code="too-costly",
             )
         if name.startswith("_has:"):
-            return self._has(rtype, name, value, depth)
+            return self.has(rtype, name, value, depth)
         head, dot, rest = name.partition(".")
         code, colon, modifier = head.partition(":")
         if code == "_list" and not dot and not colon:
-            return special.in_list(self, value, name)
+            return special.in_list(self, rtype, value)
         parameter = definitions.search_parameters(rtype).get(code)
         if parameter is None:
             self._unknown_parameter(rtype, name)
@@ -197,7 +216,7 @@ class Compiler:
             found.append(Criterion(shape, tuple(arg for c in inner for arg in c.args)))
         return either(found)
 
-    def _has(self, rtype: str, name: str, value: str, depth: int) -> Criterion | None:
+    def has(self, rtype: str, name: str, value: str, depth: int) -> Criterion:
         parts = name.split(":", 3)
         if len(parts) != 4 or not all(parts):
             raise BadRequestError(
@@ -243,7 +262,10 @@ class Compiler:
         parameter = definitions.search_parameters(rtype).get(code)
         if parameter is None or parameter.type in ("composite", "special"):
             raise BadRequestError(
-                Text(f"{rtype} cannot be sorted by {code!r}.", f"منابع {rtype} را نمی‌توان با «{code}» مرتب کرد."),
+                Text(
+                    f"_sort: {rtype} cannot be sorted by {code!r}.",
+                    f"‎_sort: منابع {rtype} را نمی‌توان با «{code}» مرتب کرد.",
+                ),
                 code="not-supported",
                 rule="search-sort",
             )

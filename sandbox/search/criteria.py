@@ -88,15 +88,6 @@ class Dated:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """Items of a List (`_list`): argument is the List's id; `param` is List.item."""
-
-    param: int
-    list_type: int
-    width: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class AnyOf:
     """Alternatives, each a conjunction of shapes."""
 
@@ -154,7 +145,7 @@ class Never:
     width: int = 0
 
 
-Shape = Match | Missing | Ids | Updated | Words | Member | Dated | Listed | AnyOf | Chain | Has | Outside | Never
+Shape = Match | Missing | Ids | Updated | Words | Member | Dated | AnyOf | Chain | Has | Outside | Never
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +234,7 @@ TESTS: dict[str, dict[str, tuple[int, str]]] = {
     "idx_token": {
         "code": (1, "t.code={0}"),
         "system|code": (2, "t.code={0} AND t.system={1}"),
+        "system|starts": (3, "t.code>={0} AND t.code<{1} AND t.system={2}"),
         "|code": (1, "t.code={0} AND t.system=0"),
         "system|": (1, "t.system={0}"),
         "any": (0, "1=1"),
@@ -271,7 +263,13 @@ TESTS: dict[str, dict[str, tuple[int, str]]] = {
         "equals": (1, "t.value={0}"),
         "below": (3, "(t.value={0} OR (t.value>={1} AND t.value<{2}))"),
     },
-    "idx_composite": {},
+    "idx_composite": {
+        # Unit vectors of two places: the square of the straight line between them tells the distance over the ground.
+        "near": (
+            4,
+            "(t.lo2-{0})*(t.lo2-{0})+(t.hi2-{1})*(t.hi2-{1})+(t.lo3-{2})*(t.lo3-{2})<={3}",
+        ),
+    },
 }
 
 

@@ -12,7 +12,6 @@ from sandbox.search.criteria import (
     Chain,
     Has,
     Ids,
-    Listed,
     Match,
     Member,
     Shape,
@@ -49,8 +48,6 @@ def rank(shape: Shape) -> int:
             return 3
         case Chain() | Has():
             return min((rank(inner) for inner in shape.inner), default=BROAD) + 1
-        case Listed():
-            return 3
         case Updated():
             return CODED
         case AnyOf(negated=False):
@@ -100,8 +97,6 @@ def drive(shape: Shape, place: Place, rtype: int, dialect: Dialect) -> tuple[str
             return _drive_chain(shape, place, dialect), "1=1"
         case Has():
             return _drive_has(shape, place, rtype, dialect), "1=1"
-        case Listed():
-            return _drive_listed(shape, place, rtype), "1=1"
         case Updated():
             tests = tests_of("updated", shape.tests, place.argument)
             condition = tests.replace("t.lo", "d.updated").replace("t.hi", "(d.updated+1)")
@@ -161,21 +156,5 @@ def _drive_has(shape: Has, place: Place, rtype: int, dialect: Dialect) -> str:
         )
     return (
         f"(SELECT y.vid FROM (SELECT DISTINCT target FROM ({' UNION ALL '.join(sources)}) u) c CROSS JOIN version y "
-        f"WHERE y.layer={place.layer} AND y.rtype={rtype} AND y.fid=c.target AND y.live=1) d"
-    )
-
-
-def _drive_listed(shape: Listed, place: Place, rtype: int) -> str:
-    mark = marks(place.argument, 1)[0]
-    items = []
-    for layer in (OWN, BASE):
-        hidden = f" AND {NOT_SHADOWED.format(vid='y.vid')}" if layer == BASE else ""
-        items.append(
-            f"SELECT r.target FROM version y CROSS JOIN idx_reference r WHERE y.layer={layer} AND y.rtype={shape.list_type} "
-            f"AND y.fid={mark} AND y.live=1{hidden} AND r.layer={layer} AND r.vid=y.vid AND r.param={shape.param} "
-            f"AND r.target_type={rtype}"
-        )
-    return (
-        f"(SELECT y.vid FROM (SELECT DISTINCT target FROM ({' UNION ALL '.join(items)}) u) c CROSS JOIN version y "
         f"WHERE y.layer={place.layer} AND y.rtype={rtype} AND y.fid=c.target AND y.live=1) d"
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.fhir import definitions
 from sandbox.kernel.database import Database, Dialect
 from sandbox.search.compile import Compiler
 from sandbox.search.criteria import Criterion
@@ -123,8 +124,8 @@ async def _backward(
 ) -> list[Found]:
     """Resources of `include.source` that refer to the rows."""
     dialect, dictionary = database.dialect, compiler.dictionary
-    if include.source == "*" or include.code == "*":
-        return []
+    if include.code == "*":
+        return await _all_backward(database, tenant, compiler, include, rows)
     limits = limited(compiler, include.source)
     shapes = tuple(c.shape for c in limits)
     kind = dictionary.types[include.source]
@@ -150,3 +151,40 @@ async def _backward(
         args += [dictionary.params[f"{include.source}.{include.code}"], *(a for c in limits for a in c.args)]
         found += [tuple(row) for row in await database.rows(sql, args)]
     return found
+
+
+async def _all_backward(
+    database: Database, tenant: Tenant, compiler: Compiler, include: Include, rows: list[Found]
+) -> list[Found]:
+    """Resources that refer to the rows through any parameter, of one type or of all that the caller may search."""
+    dictionary, dialect = compiler.dictionary, database.dialect
+    by_type: dict[int, list[str]] = {}
+    for row in rows:
+        by_type.setdefault(row[1], []).append(row[2])
+    sources = sorted(definitions.RESOURCE_TYPES - _NOT_BY_WILDCARD) if include.source == "*" else [include.source]
+    params = [
+        str(dictionary.params[f"{source}.{code}"])
+        for source in sources
+        if compiler.limits(source)
+        for code, parameter in definitions.search_parameters(source).items()
+        if parameter.type == "reference"
+    ]
+    wanted: dict[int, list[str]] = {}
+    for own, fids in by_type.items():
+        if not params or (include.target and own != dictionary.types[include.target]):
+            continue
+        referring = await database.rows(
+            f"SELECT DISTINCT v.rtype, v.fid FROM idx_reference r CROSS JOIN version v WHERE r.layer IN (?1, ?2) "
+            f"AND r.param IN ({','.join(params)}) AND {one_of(dialect, 'r.target', '?3', 'text')} "
+            f"AND r.target_type={own} AND v.vid=r.vid AND v.live=1 LIMIT ?4",
+            [tenant.layer, tenant.base_layer, bound(dialect, fids), MAX_INCLUDED + 1],
+        )
+        for kind, fid in referring:
+            wanted.setdefault(kind, []).append(fid)
+    found: list[Found] = []
+    for kind, fids in sorted(wanted.items()):
+        found += await by_ids(database, tenant, compiler, dictionary.type_names[kind], sorted(set(fids)))
+    return found
+
+
+_NOT_BY_WILDCARD = frozenset({"AuditEvent"})  # found only by who asks for it: each look would bring the one before

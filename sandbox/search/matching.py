@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sandbox.fhir import definitions, searchvalues
 from sandbox.fhir.definitions import SearchParameter
 from sandbox.fhir.outcomes import BadRequestError, NotSupportedError, Text
-from sandbox.search import values
+from sandbox.search import terms, values
 from sandbox.search.criteria import (
     BROAD,
     CODED,
@@ -70,7 +70,7 @@ def criterion(compiler: Compiler, rtype: str, parameter: SearchParameter, modifi
         )
     param = compiler.dictionary.params[f"{rtype}.{parameter.code}"]
     if kind == "token" and modifier in ("in", "not-in", "above", "below"):
-        return _in(compiler, param, parameter, modifier, value)
+        return _by_terms(compiler, param, parameter, modifier, value)
     parts = searchvalues.alternatives(value, parameter.code)
     if len(parts) > MAX_ALTERNATIVES:
         raise BadRequestError(
@@ -136,24 +136,20 @@ def _tests(compiler: Compiler, parameter: SearchParameter, modifier: str, text: 
     raise NotSupportedError(Text(f"{code} cannot be searched here.", f"پارامتر {code} در اینجا پشتیبانی نمی‌شود."))
 
 
-def _in(compiler: Compiler, param: int, parameter: SearchParameter, modifier: str, value: str) -> Criterion:
+def _by_terms(compiler: Compiler, param: int, parameter: SearchParameter, modifier: str, value: str) -> Criterion:
+    """`:in` and `:not-in` name one value set; `:above` and `:below` alternatives of codes."""
     if modifier in ("above", "below"):
-        raise NotSupportedError(
-            Text(
-                f"Modifier :{modifier} is not supported for tokens.",
-                f"تغییردهندهٔ ‎:{modifier} برای کدها پشتیبانی نمی‌شود.",
-            )
-        )
-    tests: list[values.Test] = [
-        (
-            "system|code",
-            (values.token(searchvalues.escape(code), parameter.code, compiler.system)[1][0], compiler.system(system)),
-        )
-        for system, code in compiler.expand(value)
-    ]
+        parts = searchvalues.alternatives(value, parameter.code)
+        tests = [test for part in parts for test in terms.in_hierarchy(compiler, parameter, modifier, part)]
+    else:
+        tests = terms.in_value_set(compiler, searchvalues.unescape(value))
+    negated = modifier == "not-in"
     if not tests:
-        return Criterion(AnyOf(((Never(),),), negated=modifier == "not-in"))
-    return _matching("idx_token", param, tests, negated=modifier == "not-in", rank=BROAD)
+        return Criterion(AnyOf(((Never(),),), negated=negated))
+    return _matching("idx_token", param, tests, negated=negated, rank=BROAD if len(tests) > _FEW_CODES else CODED)
+
+
+_FEW_CODES = 50
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,6 @@ from sandbox.search.criteria import (
     Dated,
     Has,
     Ids,
-    Listed,
     Match,
     Member,
     Missing,
@@ -145,19 +144,6 @@ def _has(shape: Has, place: Place, dialect: Dialect) -> str:
     return _version(place, "(" + " OR ".join(sources) + ")")
 
 
-def _listed(shape: Listed, place: Place) -> str:
-    mark = marks(place.argument, 1)[0]
-    lists = []
-    for layer in (OWN, BASE):
-        hidden = f" AND {NOT_SHADOWED.format(vid='y.vid')}" if layer == BASE else ""
-        lists.append(
-            f"EXISTS (SELECT 1 FROM version y JOIN idx_reference r ON r.layer={layer} AND r.vid=y.vid AND r.param={shape.param} "
-            f"WHERE y.layer={layer} AND y.rtype={shape.list_type} AND y.fid={mark} AND y.live=1{hidden} "
-            f"AND r.target=x.fid AND r.target_type=x.rtype/**/)"
-        )
-    return _version(place, "(" + " OR ".join(lists) + ")")
-
-
 def _any_of(shape: AnyOf, place: Place, rtype: int, dialect: Dialect) -> str:
     parts, argument = [], place.argument
     for part in shape.parts:
@@ -195,8 +181,6 @@ def probe(shape: Shape, place: Place, rtype: int, dialect: Dialect) -> str:
             return _member(place, rtype)
         case Dated():
             return _dated(place, rtype)
-        case Listed():
-            return _listed(shape, place)
         case AnyOf():
             return _any_of(shape, place, rtype, dialect)
         case Chain():

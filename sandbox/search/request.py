@@ -169,13 +169,13 @@ def _contained(_request: SearchRequest, name: str, value: str) -> None:
 def _include(request: SearchRequest, name: str, value: str) -> None:
     parts = value.split(":")
     if value == "*":
-        parts = [request.types[0] if len(request.types) == 1 else "*", "*"]
+        parts = [request.types[0] if len(request.types) == 1 and name.startswith("_include") else "*", "*"]
     if len(parts) not in (2, 3) or not all(parts):
         raise _bad(
             name, f"must be Type:parameter or Type:parameter:Target, not {value!r}", "باید به شکل Type:parameter باشد"
         )
     source, code, target = parts[0], parts[1], parts[2] if len(parts) == 3 else ""
-    if source not in definitions.RESOURCE_TYPES:
+    if source not in definitions.RESOURCE_TYPES and (source, code) != ("*", "*"):
         raise _bad(name, f"names an unknown type {source!r}", f"نوع ناشناختهٔ {source} دارد")
     if target and target not in definitions.RESOURCE_TYPES:
         raise _bad(name, f"names an unknown type {target!r}", f"نوع ناشناختهٔ {target} دارد")

@@ -123,6 +123,8 @@ def _within(compartment: tuple[str, str] | None, permission: Permission) -> Limi
     Shared reference data may be read.
     """
     rtype, query = permission.resource_type, permission.query
+    if rtype == "Binary":
+        return Limit(compartment, query)  # guarded as its security context: the search builder sees to it
     if compartment is None or rtype in definitions.compartment_types(compartment[0]):
         return Limit(compartment, query)
     parameter = definitions.search_parameters(rtype).get("patient")

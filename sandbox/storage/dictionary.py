@@ -14,6 +14,8 @@ from sandbox.kernel.database import Database, Transaction
 DICTIONARY_LOCK = -1
 NO_SYSTEM = 0
 UNKNOWN = -1
+SECURITY_CONTEXT = "Binary.securityContext"
+"""No search parameter, but an index of its own: whom a Binary is guarded as."""
 
 
 class FreshSystemsError(Exception):
@@ -46,6 +48,7 @@ class Dictionary:
             for code, parameter in definitions.search_parameters(t).items()
             if parameter.type == "reference"
         ]
+        params.append(SECURITY_CONTEXT)
         await self._add("type", [t for t in types if t not in self.types])
         await self._add("param", [p for p in params if p not in self.params])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sandbox.fhir.entries import IndexEntries
 from sandbox.fhir.indexing import index
+from sandbox.fhir.positions import unit_vector
 from sandbox.kernel.database import Transaction
 from sandbox.storage.dictionary import Dictionary
 
@@ -127,7 +128,7 @@ class Indexer:
             tables["idx_uri"] = [(param[c], value) for c, value in entries.uris]
         if entries.quantities or entries.numbers:
             tables["idx_quantity"] = self._quantities(param, entries)
-        if entries.composites:
+        if entries.composites or entries.positions:
             tables["idx_composite"] = self._composites(param, entries)
         if entries.compartments:
             date = _clinical_date(entries)
@@ -157,6 +158,9 @@ class Indexer:
                 seconds = self._second_columns(parts[1])
             for second in seconds:
                 rows[(param[code], first, first_system, *second)] = None
+        for code, latitude, longitude in entries.positions:
+            x, y, z = unit_vector(latitude, longitude)
+            rows[(param[code], "", 0, "", 0, x, y, z, 0.0)] = None
         # The ordinal only keeps the rows of one resource apart.
         return [(row[0], row[1], n, *row[2:]) for n, row in enumerate(rows)]
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from sandbox.fhir.terminology import Terminology
 from sandbox.kernel.clock import micros, moment_of
 from sandbox.kernel.database import Transaction
 from sandbox.kernel.ids import new_id
@@ -68,7 +69,7 @@ class ExchangeRecords:
     async def _query(self, kind: str, parameters: list[tuple[str, str]]) -> list[Resource]:
         request = understand((kind,), parameters)
         compiler = Compiler(
-            self._store.dictionary, lambda _: _WHOLE, lambda _: (), self.base_url, self.stamp, lenient=False
+            self._store.dictionary, lambda _: _WHOLE, Terminology(), self.base_url, self.stamp, lenient=False
         )
         question = compile_question(compiler, request, "workflow")
         sql = page_sql(question.query, self.tx.dialect)

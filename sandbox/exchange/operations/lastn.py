@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from sandbox.exchange.calls import Call, json_response
 from sandbox.exchange.operations import inputs
+from sandbox.exchange.own_terms import compiler_for
 from sandbox.exchange.seams import Handler, OperationKey
 from sandbox.fhir.outcomes import BadRequestError, Text
 from sandbox.kernel.http import Response
@@ -31,7 +32,7 @@ async def lastn(call: Call) -> Response:
     request = understand(("Observation",), [*asked, ("_sort", "-date")])
     request.count = _SCANNED
     store = call.services.store
-    compiler = call.services.compiler(call.access, call.now)
+    compiler = await compiler_for(call, request.criteria)
     question = service.compile_question(compiler, request, "Observation/$lastn")
     page = await service.find(store, call.tenant, request, question, call.services.cursors, call.now)
     kept: list[Found] = []

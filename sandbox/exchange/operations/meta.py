@@ -14,19 +14,21 @@ from sandbox.exchange.writing import draft
 from sandbox.fhir import definitions
 from sandbox.fhir.outcomes import BadRequestError, MethodNotAllowedError, Text, deleted_resource, unknown_resource
 from sandbox.kernel.http import Response
+from sandbox.security.access import Letter, Limit
 from sandbox.storage.encoding import dump, load
 from sandbox.storage.repository import Stored
 
 _LISTS = ("profile", "security", "tag")
 _MANY = 500
+_WHOLE = (Limit(),)
 
 
 def _answer(meta: dict[str, Any]) -> Response:
     return json_response(dump({"resourceType": "Parameters", "parameter": [{"name": "return", "valueMeta": meta}]}))
 
 
-async def _current(call: Call, letter: str = "r") -> Stored:
-    call.access.need(call.rtype, letter)  # type: ignore[arg-type]  # a scope letter
+async def _current(call: Call, letter: Letter = "r") -> Stored:
+    call.access.need(call.rtype, letter)
     found = await visible(call, letter)
     if found is None:
         raise unknown_resource(call.rtype, call.fid)
@@ -49,9 +51,7 @@ async def _used(call: Call, types: list[str]) -> dict[str, Any]:
     """Labels in use; only of types the caller sees whole, as a label may tell of what lies beyond a limit."""
     store, tenant = call.services.store, call.tenant
     names = {number: uri for uri, number in store.dictionary.systems.items()}
-    whole = [
-        t for t in types if all(limit.compartment is None and not limit.query for limit in call.access.limits(t, "s"))
-    ]
+    whole = [t for t in types if call.access.limits(t, "s") == _WHOLE and t != "Binary"]
     found: dict[str, Any] = {}
     for name in ("security", "tag"):
         params = ",".join(str(store.dictionary.params[f"{t}._{name}"]) for t in whole) or "-1"

@@ -5,25 +5,21 @@ http://hl7.org/fhir/R4/terminology-service.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sandbox.exchange.calls import Call, json_response
 from sandbox.exchange.operations import inputs
 from sandbox.exchange.operations.inputs import Inputs
+from sandbox.exchange.own_terms import OwnTerms
 from sandbox.exchange.reading import visible
 from sandbox.exchange.seams import Handler, OperationKey
-from sandbox.fhir import searchvalues
 from sandbox.fhir.codesystems import ValueSet, code_system_of, value_set_of
 from sandbox.fhir.outcomes import BadRequestError, Text, unknown_resource
 from sandbox.fhir.terminology import Terminology
 from sandbox.kernel.clock import instant
 from sandbox.kernel.http import Response
-from sandbox.search import service
-from sandbox.search.request import understand
 from sandbox.storage.encoding import dump, load
 
-_LOOKED_UP = 40
 # Meant for servers with several versions and languages of a system; accepted, as leaving them out changes nothing here.
 _WITHOUT_EFFECT = (
     "activeOnly", "abstract", "date", "displayLanguage", "excludeNested", "includeDefinition", "systemVersion", "version",
@@ -31,52 +27,7 @@ _WITHOUT_EFFECT = (
 )  # fmt: skip
 
 
-class _Own:
-    """The Tenant's CodeSystems and ValueSets that an operation may need, fetched ahead of it."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._found: dict[tuple[str, str], Mapping[str, Any] | None] = {}
-
-    def resolve(self, resource_type: str, url: str) -> Mapping[str, Any] | None:
-        return self._found.get((resource_type, url))
-
-    def add(self, resource: Mapping[str, Any]) -> None:
-        self._found[str(resource.get("resourceType")), str(resource.get("url", ""))] = resource
-
-    async def fetch(self, *wanted: tuple[str, str]) -> None:
-        """Look up these and whatever they include, as far as the caller may see."""
-        queue = [(kind, url.partition("|")[0]) for kind, url in wanted if url]
-        for given in list(self._found.values()):
-            queue += _included(given or {})
-        while queue and len(self._found) < _LOOKED_UP:
-            key = queue.pop()
-            if key not in self._found:
-                self._found[key] = await self._by_url(*key)
-                queue += _included(self._found[key] or {})
-
-    async def _by_url(self, resource_type: str, url: str) -> Mapping[str, Any] | None:
-        call = self._call
-        if not call.access.limits(resource_type, "s"):
-            return None
-        request = understand((resource_type,), [("url", searchvalues.escape(url)), ("_sort", "-_lastUpdated")])
-        request.count = 1
-        store = call.services.store
-        question = service.compile_question(call.services.compiler(call.access, call.now), request, resource_type)
-        page = await service.find(store, call.tenant, request, question, call.services.cursors, call.now)
-        return load(page.rows[0][3]) if page.rows else None
-
-
-def _included(resource: Mapping[str, Any]) -> list[tuple[str, str]]:
-    compose = resource.get("compose")
-    if not isinstance(compose, dict):
-        return []
-    parts = [p for name in ("include", "exclude") for p in compose.get(name) or () if isinstance(p, dict)]
-    found = [("CodeSystem", str(p["system"])) for p in parts if p.get("system")]
-    return found + [("ValueSet", str(url).partition("|")[0]) for p in parts for url in p.get("valueSet") or ()]
-
-
-async def _named_set(call: Call, given: Inputs, own: _Own) -> ValueSet | None:
+async def _named_set(call: Call, given: Inputs, own: OwnTerms) -> ValueSet | None:
     """The value set that an operation is about: the instance, the one sent along, or the one named by `url`."""
     resource = given.resources.get("valueSet") or (
         given.body if given.body and given.body["resourceType"] == "ValueSet" else None
@@ -105,7 +56,7 @@ async def expand(call: Call) -> Response:
     """http://hl7.org/fhir/R4/valueset-operation-expand.html"""
     given = await inputs.read(call)
     given.allow(("url", "valueSet", "filter", "offset", "count", "includeDesignations", *_WITHOUT_EFFECT))
-    own = _Own(call)
+    own = OwnTerms(call)
     named = await _named_set(call, given, own)
     if named is None:
         raise _needed("url or valueSet", "url یا valueSet")
@@ -125,7 +76,7 @@ async def validate_in_set(call: Call) -> Response:
     """http://hl7.org/fhir/R4/valueset-operation-validate-code.html"""
     given = await inputs.read(call)
     given.allow(("url", "valueSet", "code", "system", "display", "coding", *_WITHOUT_EFFECT))
-    own = _Own(call)
+    own = OwnTerms(call)
     named = await _named_set(call, given, own)
     if named is None:
         raise _needed("url or valueSet", "url یا valueSet")
@@ -136,7 +87,7 @@ async def validate_in_system(call: Call) -> Response:
     """http://hl7.org/fhir/R4/codesystem-operation-validate-code.html"""
     given = await inputs.read(call)
     given.allow(("url", "codeSystem", "code", "display", "coding", *_WITHOUT_EFFECT))
-    own, system = _Own(call), given.one("url")
+    own, system = OwnTerms(call), given.one("url")
     resource = given.resources.get("codeSystem")
     if call.fid:
         found = await visible(call)
@@ -149,7 +100,7 @@ async def validate_in_system(call: Call) -> Response:
     return await _validated(call, given, own, None, system)
 
 
-async def _validated(call: Call, given: Inputs, own: _Own, named: ValueSet | None, system: str = "") -> Response:
+async def _validated(call: Call, given: Inputs, own: OwnTerms, named: ValueSet | None, system: str = "") -> Response:
     codings = _codings(given, system)
     if not codings:
         raise _needed("code, coding or codeableConcept", "code، coding یا codeableConcept")
@@ -188,7 +139,7 @@ async def lookup(call: Call) -> Response:
     codings = _codings(given, "")
     if not codings or not codings[0][0]:
         raise _needed("code and system, or coding", "code و system یا coding")
-    own = _Own(call)
+    own = OwnTerms(call)
     await own.fetch(("CodeSystem", codings[0][0]))
     return json_response(dump(Terminology(own.resolve).lookup(codings[0][0], codings[0][1])))
 
@@ -205,7 +156,7 @@ async def subsumes(call: Call) -> Response:
             codes[i], systems[i] = str(coding.get("code") or ""), str(coding.get("system") or "")
     if not all(codes) or not all(systems) or systems[0] != systems[1]:
         raise _needed("codeA, codeB and one system", "codeA، codeB و یک system مشترک")
-    own = _Own(call)
+    own = OwnTerms(call)
     await own.fetch(("CodeSystem", systems[0]))
     return json_response(dump(Terminology(own.resolve).subsumes(systems[0], *codes)))
 

@@ -110,3 +110,34 @@ async def test_reads_in_a_transaction_see_its_writes(world: World) -> None:
         answer = (await client.post("", json=sent)).json()
     assert answer["entry"][0]["resource"]["id"] == "seen-1"
     assert answer["entry"][1]["response"]["status"] == "201 Created"
+
+
+async def test_links_between_entries_are_made_real_wherever_they_stand(world: World) -> None:
+    first, second = "urn:uuid:11111111-1111-4111-8111-111111111111", "urn:uuid:22222222-2222-4222-8222-222222222222"
+    person = patient("any") | {
+        "text": {
+            "status": "generated",
+            "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{second}">it</a></div>',
+        },
+        "extension": [
+            {"url": "http://example.org/a", "valueReference": {"reference": second}},
+            {"url": "http://example.org/b", "valueUri": second},
+        ],
+    }
+    sample = observation("any", "any") | {"subject": {"reference": first}}
+    entries = [
+        {"fullUrl": second, "resource": sample, "request": {"method": "POST", "url": "Observation"}},
+        {"fullUrl": first, "resource": person, "request": {"method": "POST", "url": "Patient"}},
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    async with world.client() as client:
+        answer = (await client.post("", json=bundle)).json()
+        places = [e["response"]["location"].split("/R4/")[1].partition("/_history")[0] for e in answer["entry"]]
+        stored = await client.get(places[1])
+        assert "urn:uuid" not in stored.text
+        assert f'href=\\"{places[0]}\\"' in stored.text
+        assert stored.json()["extension"][1]["valueUri"] == places[0]
+        entries[1]["fullUrl"] = "urn:uuid:33333333-3333-4333-8333-333333333333"
+        refused = await client.post("", json=bundle)
+        assert refused.status_code == 400
+        assert first in refused.text

@@ -298,3 +298,25 @@ async def test_versions_are_understood_without_quotes(world: World) -> None:
         fresh = await client.put("Patient/bare", json=patient("bare", family="دو"), headers={"if-match": "1"})
         same = await client.get("Patient/bare", headers={"if-none-match": "2"})
     assert (stale.status_code, fresh.status_code, same.status_code) == (412, 200, 304)
+
+
+async def test_a_conditional_patch_needs_exactly_one(world: World) -> None:
+    patch = {"content": b'[{"op": "replace", "path": "/gender", "value": "other"}]'}
+    headers = {"content-type": "application/json-patch+json"}
+    async with world.client() as client:
+        answer = await client.patch("Patient?identifier=urn:oid:1.2.3|N-1", **patch, headers=headers)
+        assert (answer.status_code, answer.json()["gender"]) == (200, "other")
+        assert answer.headers["etag"] == 'W/"2"'
+        assert (await client.patch("Patient?gender=female", **patch, headers=headers)).status_code == 412
+        assert (await client.patch("Patient?identifier=urn:none|1", **patch, headers=headers)).status_code == 404
+        assert (await client.patch("Patient", **patch, headers=headers)).status_code == 412
+        stale = headers | {"if-match": 'W/"1"'}
+        assert (await client.patch("Patient?identifier=urn:oid:1.2.3|N-1", **patch, headers=stale)).status_code == 412
+
+
+async def test_another_version_of_fhir_is_refused(world: World) -> None:
+    async with world.client() as client:
+        body = b'{"resourceType": "Patient"}'
+        for version, status in (("4.0", 201), ("4.0.1", 201), ("5.0", 415), ("3.0", 415)):
+            headers = {"content-type": f"application/fhir+json; fhirVersion={version}"}
+            assert (await client.post("Patient", content=body, headers=headers)).status_code == status

@@ -1,0 +1,90 @@
+"""The Tenant's own code systems and value sets, fetched ahead of whatever cannot wait for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sandbox.exchange.calls import Call
+from sandbox.fhir import searchvalues
+from sandbox.fhir.terminology import Terminology
+from sandbox.search import service
+from sandbox.search.compile import Compiler
+from sandbox.search.request import understand
+from sandbox.storage.encoding import load
+
+_LOOKED_UP = 40
+_SETS, _HIERARCHIES = ("in", "not-in"), ("above", "below")
+
+
+class OwnTerms:
+    """The Tenant's CodeSystems and ValueSets that an operation or a search may need, fetched ahead of it."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._found: dict[tuple[str, str], Mapping[str, Any] | None] = {}
+
+    def resolve(self, resource_type: str, url: str) -> Mapping[str, Any] | None:
+        return self._found.get((resource_type, url))
+
+    def add(self, resource: Mapping[str, Any]) -> None:
+        self._found[str(resource.get("resourceType")), str(resource.get("url", ""))] = resource
+
+    async def fetch(self, *wanted: tuple[str, str]) -> None:
+        """Look up these and whatever they include, as far as the caller may see."""
+        queue = [(kind, url.partition("|")[0]) for kind, url in wanted if url]
+        for given in list(self._found.values()):
+            queue += _included(given or {})
+        while queue and len(self._found) < _LOOKED_UP:
+            key = queue.pop()
+            if key not in self._found:
+                self._found[key] = await self._by_url(*key)
+                queue += _included(self._found[key] or {})
+
+    async def _by_url(self, resource_type: str, url: str) -> Mapping[str, Any] | None:
+        call = self._call
+        if not call.access.limits(resource_type, "s"):
+            return None
+        named = [("url", searchvalues.escape(url))]
+        if url.startswith(f"{resource_type}/"):
+            named = [("_id", searchvalues.escape(url))]
+        request = understand((resource_type,), [*named, ("_sort", "-_lastUpdated")])
+        request.count = 1
+        store = call.services.store
+        question = service.compile_question(call.services.compiler(call.access, call.now), request, resource_type)
+        page = await service.find(store, call.tenant, request, question, call.services.cursors, call.now)
+        return load(page.rows[0][3]) if page.rows else None
+
+
+def _included(resource: Mapping[str, Any]) -> list[tuple[str, str]]:
+    compose = resource.get("compose")
+    if not isinstance(compose, dict):
+        return []
+    parts = [p for name in ("include", "exclude") for p in compose.get(name) or () if isinstance(p, dict)]
+    found = [("CodeSystem", str(p["system"])) for p in parts if p.get("system")]
+    return found + [("ValueSet", str(url).partition("|")[0]) for p in parts for url in p.get("valueSet") or ()]
+
+
+async def compiler_for(
+    call: Call, criteria: Iterable[tuple[str, str]], *, letter: str = "s", lenient: bool = False
+) -> Compiler:
+    """The caller's compiler, knowing those of the Tenant's own value sets and code systems that `criteria` draw on."""
+    compiler = call.services.compiler(call.access, call.now, letter=letter, lenient=lenient)
+    wanted = list(_named(criteria))
+    if wanted:
+        own = OwnTerms(call)
+        await own.fetch(*wanted)
+        compiler.terms = Terminology(own.resolve)
+    return compiler
+
+
+def _named(criteria: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    for name, value in criteria:
+        modifier = name.rpartition(":")[2]
+        if modifier in _SETS:
+            yield "ValueSet", searchvalues.unescape(value)
+        elif modifier in _HIERARCHIES:
+            for part in searchvalues.split(value, ","):
+                system, bar, _ = part.rpartition("|")
+                if bar:
+                    yield "CodeSystem", searchvalues.unescape(system)

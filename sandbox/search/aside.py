@@ -14,12 +14,10 @@ from typing import Any
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
-from sandbox.kernel.database import insert
 from sandbox.search.criteria import Shape
 from sandbox.search.probes import OWN
 from sandbox.search.sql import met_sql
-from sandbox.storage.models import INDEX_TABLES, shadow, version
-from sandbox.storage.repository import COLUMNS_IN_ORDER
+from sandbox.storage.models import INDEX_TABLES, LAYOUTS, shadow, version
 from sandbox.storage.rows import IndexRows, Row
 
 _LAYER, _NO_LAYER, _VID = 1, 0, 1
@@ -49,7 +47,7 @@ def meets(
             (_VID, _LAYER, rtype, fid, updated, body),
         )
         for table, several in placed.items():
-            scratch.executemany(insert(table, COLUMNS_IN_ORDER[table]), several)
+            scratch.executemany(LAYOUTS[table].insert, several)
         condition = met_sql(shapes, OWN, "?3", 4, rtype, "sqlite")
         found = scratch.execute(f"SELECT 1 WHERE {condition}", (_LAYER, _NO_LAYER, _VID, *args)).fetchone()
     finally:

@@ -68,20 +68,26 @@ async def missing(call: Call, needed: Sequence[Key]) -> list[Key]:
     return hidden
 
 
-async def _seen(call: Call, kind: str, fid: str) -> bool | None:
-    """Whether this caller may learn that a resource is here; None when nothing speaks against looking.
+def looked_for_plainly(call: Call, kind: str) -> bool:
+    """Whether all that counts is that a resource of this type is here, not whether the caller may learn of it.
 
     Who may see only part of a type is not told of the rest: hidden and absent look the same. Who may not see the type at all, but
     may refer to it, learns that it exists; inside a patient's record only the patient is taken for granted.
     """
     limits = call.access.limits(kind, "r") or call.access.limits(kind, "s")
-    if limits and limits != _WHOLE:
-        store = call.services.store
-        found = await repository.read(store.database, call.tenant, store.dictionary.types[kind], fid)
-        return found is not None and not found.deleted and await permitted(call, found, limits)
-    if not limits and call.access.patient:
+    return limits == _WHOLE or not (limits or call.access.patient)
+
+
+async def _seen(call: Call, kind: str, fid: str) -> bool | None:
+    """Whether this caller may learn that a resource is here; None when nothing speaks against looking."""
+    if looked_for_plainly(call, kind):
+        return None
+    limits = call.access.limits(kind, "r") or call.access.limits(kind, "s")
+    if not limits:
         return kind != "Patient" or fid == call.access.patient
-    return None
+    store = call.services.store
+    found = await repository.read(store.database, call.tenant, store.dictionary.types[kind], fid)
+    return found is not None and not found.deleted and await permitted(call, found, limits)
 
 
 async def missing_references(call: Call, resource: dict[str, Any], entries: IndexEntries) -> list[Issue]:

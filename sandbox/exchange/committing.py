@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from sandbox.exchange.calls import Call
-from sandbox.exchange.checking import missing, refuse_missing
+from sandbox.exchange.checking import looked_for_plainly, missing, refuse_missing
 from sandbox.exchange.intents import Intent, Kind, Result, StaleError, meet, several
 from sandbox.exchange.reading import permitted, unbounded
 from sandbox.fhir.outcomes import (
@@ -140,6 +140,7 @@ def _merely_adds(call: Call, intents: list[Intent]) -> bool:
         and i.rtype not in call.services.watched
         and call.access.limits(i.rtype, "c") == _WHOLE
         and (not i.needed or call.tenant.validation == "strict")
+        and all(looked_for_plainly(call, kind) for kind, _ in i.needed)
         for i in intents
     )
 

@@ -126,7 +126,17 @@ class Admission:
         if spent is not None:
             passed, lease = True, spent
         else:
-            passed, lease = await self._leases.take(terms.subscription_id, limit=terms.quota, period=terms.quota_period)
+            try:
+                passed, lease = await self._leases.take(
+                    terms.subscription_id,
+                    limit=terms.quota,
+                    period=terms.quota_period,
+                    lend=call.environment == "sandbox",
+                )
+            except OSError:
+                call.flying = False
+                self._limiter.refund(terms.key, limits, call.cost)
+                raise
         call.limits = fields(policy, reading, lease)
         if passed:
             call.lease = lease

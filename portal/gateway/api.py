@@ -29,6 +29,7 @@ from portal.gateway.interactions import (
     MethodNotAllowed,
     UnknownInteraction,
     interaction,
+    weight,
 )
 from portal.gateway.metering import Meter
 from portal.gateway.upstream import AsgiApp, Message, Receive, Scope, Send, Upstream, UpstreamClosed, UpstreamFailed
@@ -106,7 +107,7 @@ class Gateway:
                 preflight = await self._cross_origin(call, read, target)
                 if preflight is not None:
                     return preflight
-            asked = self._interaction(call, target)
+            asked = self._interaction(call, target, query)
         except paths.BadPath as bad:
             return verdicts.bad_request(str(bad), bad.fa)
         except paths.UnknownPath as unknown:
@@ -180,7 +181,7 @@ class Gateway:
             )
         return None
 
-    def _interaction(self, call: Call, target: paths.Target) -> Interaction:
+    def _interaction(self, call: Call, target: paths.Target, query: bytes) -> Interaction:
         method = call.method
         if target.kind == paths.APIS:
             if method not in METHODS:
@@ -189,7 +190,8 @@ class Gateway:
             call.product = target.product
             return PARTNER_READ if method in ("GET", "HEAD") else PARTNER_WRITE
         asked = interaction(method, target.segments)
-        call.template, call.interaction, call.cost = asked.template, asked.name, asked.cost
+        call.template, call.interaction = asked.template, asked.name
+        call.cost = weight(asked, query) if query else asked.cost
         return asked
 
     async def _cross_origin(self, call: Call, read: Fields, target: paths.Target) -> Refused | None:

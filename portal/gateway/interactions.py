@@ -17,6 +17,10 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _OPERATION = re.compile(r"\$[a-z][a-z0-9\-]{0,63}")
 # What one call weighs against burst and sustained limits; everything not named weighs 1. Quota always counts calls.
 COSTS = {"$everything": 5, "bundle": 5, "$export": 20}
+PAGE = 100
+"""Entries of a search page that weigh 1: `_count=250` weighs 3."""
+_COUNT = re.compile(rb"(?:^|&)_count=(\d{1,9})(?=&|$)")
+MOST_FOR_PAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,15 @@ class Interaction:
     cost: int = 1
     public: bool = False
     writes: bool = False
+
+
+def weight(interaction: Interaction, query: bytes) -> int:
+    """What a call weighs, its page size included."""
+    if b"_count=" not in query:
+        return interaction.cost
+    found = _COUNT.search(query)
+    pages = -(-int(found[1]) // PAGE) if found else 1
+    return max(interaction.cost, min(pages, MOST_FOR_PAGES))
 
 
 PARTNER_READ = Interaction("call", "/", needed=ANY)

@@ -3,26 +3,42 @@
 A lease is at most 1 % of the Quota and 1/16 of what is left, so it shrinks to single units towards the end and the last call is the
 last call; it is at most 50 units, or what a busy App spends in some 200 ms (up to 1,000, and 0.1 % of the Quota). Units a worker
 holds idle go back within a second.
+
+While the store does not answer, production is refused once the lease is spent. In the sandbox a worker then lends a little of its own
+account (1 % of the Quota, at most 50 units, once in an outage) and books it as soon as the store answers again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal.gateway.headers import limit_item, policy_item
 from portal.products.models import QuotaPeriod
 from portal.usage.quota import QuotaStore
 from portal.usage.windows import Window, window
 
+log = logging.getLogger(__name__)
+
 LARGEST = 50
 BUSIEST = 1000
 QUICK = 100_000_000
 """A lease used up within so many nanoseconds is followed by one twice as large."""
 RECHECK = 250_000_000
-"""Nanoseconds for which a used-up Quota is believed before the store is asked again."""
+"""Nanoseconds for which a used-up Quota, or a store that is away, is believed before it is asked again."""
+PATIENCE = 2.0
+"""Seconds the store has to answer."""
+LENT = 50
+"""Units a sandbox App may be lent by a worker while the store is away; 1 % of its Quota where that is less, but one at least."""
+
+
+class QuotaUnknown(OSError):
+    """The store does not answer, and nothing is left that could be spent without it."""
 
 
 @dataclass(slots=True)
@@ -38,6 +54,9 @@ class Lease:
     size: int = LARGEST
     renewed_at: int = 0
     idle: bool = False
+    lent: int = 0
+    """Units spent without the store, to be booked when it answers."""
+    away_until: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     policy: str = field(init=False)
     """RateLimit-Policy item of the Quota, serialized once."""
@@ -72,8 +91,13 @@ class Leases:
         lease.idle = False
         return lease
 
-    async def take(self, subscription_id: str, *, limit: int, period: QuotaPeriod) -> tuple[bool, Lease]:
-        """Spend one unit; (False, lease) when the Quota is used up."""
+    async def take(
+        self, subscription_id: str, *, limit: int, period: QuotaPeriod, lend: bool = False
+    ) -> tuple[bool, Lease]:
+        """Spend one unit; (False, lease) when the Quota is used up. Raises `QuotaUnknown` while the store is away.
+
+        `lend` allows a few units without the store.
+        """
         lease = self._leases.get(subscription_id)
         if lease is None or lease.limit != limit or lease.window.end <= self._now():
             lease = await self._open(subscription_id, limit, period)
@@ -83,7 +107,7 @@ class Leases:
             return True, lease
         async with lease.lock:
             if lease.left == 0 and self._ticks() >= lease.asked_until:
-                await self._renew(subscription_id, lease)
+                await self._ask(subscription_id, lease, lend=lend)
             if lease.left > 0:
                 lease.left -= 1
                 lease.idle = False
@@ -120,9 +144,39 @@ class Leases:
 
     async def _return(self, subscription_id: str, lease: Lease) -> None:
         units, lease.left = lease.left, 0
-        if units:
-            await self._store.give_back(subscription_id, lease.window.name, units=units)
-            lease.spent -= units
+        # What was lent and not used has never been booked.
+        unbooked = min(units, lease.lent)
+        lease.lent -= unbooked
+        if units > unbooked:
+            await self._store.give_back(subscription_id, lease.window.name, units=units - unbooked)
+            lease.spent -= units - unbooked
+
+    async def _ask(self, subscription_id: str, lease: Lease, *, lend: bool) -> None:
+        """Fill an empty lease from the store, or for a sandbox App whose store is away from the worker's own account."""
+        now = self._ticks()
+        if now >= lease.away_until:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await self._book(subscription_id, lease)
+                    await self._renew(subscription_id, lease)
+                lease.away_until = 0
+                return
+            except (SQLAlchemyError, OSError) as error:
+                lease.away_until = self._ticks() + RECHECK
+                log.warning("the store of Quotas does not answer", exc_info=error)
+        most = min(LENT, max(1, lease.limit // 100), max(0, lease.limit - lease.spent))
+        if not lend or lease.lent >= most:
+            raise QuotaUnknown("the Quota cannot be read")
+        lease.lent += 1
+        lease.left += 1
+
+    async def _book(self, subscription_id: str, lease: Lease) -> None:
+        """Tell the store what was spent without it; as far as the Quota reaches."""
+        if lease.lent:
+            _, lease.spent = await self._store.reserve(
+                subscription_id, lease.window.name, limit=lease.limit, units=lease.lent
+            )
+            lease.lent = 0
 
     async def _renew(self, subscription_id: str, lease: Lease) -> None:
         known = lease.limit - lease.spent if lease.spent else lease.limit

@@ -115,6 +115,13 @@ class MemoryRateLimiter:
             after = max(state[place], now) + rate.cost(cost) * rate.interval
             state[place] = min(after, now + rate.horizon)
 
+    def follow(self, key: str, burst: int, sustained: int) -> None:
+        """Be no fuller than another limiter, whose arrival times lie so many nanoseconds ahead; windows are alike, whatever the rates."""
+        now = self._ticks()
+        state = self._states.get(key) or self._enter(key, now)
+        state[0] = max(state[0], now + burst)
+        state[1] = max(state[1], now + sustained)
+
     def release(self, key: str) -> None:
         state = self._states.get(key)
         if state is not None and state[2] > 0:

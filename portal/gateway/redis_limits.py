@@ -1,8 +1,9 @@
 """Protection counters shared by many machines, in Redis or Valkey: one script call judges all three policies on the server's clock.
 
 The store must never hold up a call: after 20 ms, or an error, this worker decides alone with its share of each limit (limit divided by
-the workers last seen), from which whatever it admitted through the store has been taken too, so that going back and forth admits no
-more than the limit. After an error, or five late answers in a second, no call asks at all until a background task has found the store
+the workers last seen, rounded down, one at least). From that share whatever it admitted through the store has been taken too, and it is
+never fuller than the store was when it last answered: shares together are no more than the limit, in a whole outage as in single late
+answers. After an error, or five late answers in a second, no call asks at all until a background task has found the store
 again. A refusal is remembered until its wait is over,
 at most 100 ms, so that a client that keeps knocking costs the store little.
 """
@@ -150,6 +151,7 @@ class RedisRateLimiter:
         if passed:
             self._tickets.setdefault(key, []).append(ticket)
             self._local.charge(key, self._share(limits), cost)
+            self._local.follow(key, first, second)
             return Reading(
                 True,
                 burst.remaining(first, 0),
@@ -158,6 +160,7 @@ class RedisRateLimiter:
                 sustained.reset(second, 0),
                 limits.concurrent - flying - 1,
             )
+        self._local.follow(key, first, second)
         after = (first + burst.cost(cost) * burst.interval, second + sustained.cost(cost) * sustained.interval)
         reading = refusal(limits, first, second, flying, after, 0)
         waits = [wait for name, wait in (reading.waits or {}).items() if name != "concurrent"]
@@ -190,9 +193,9 @@ class RedisRateLimiter:
                 self._shares.clear()
             known = self._shares[limits, workers] = replace(
                 limits,
-                per_second=-(-limits.per_second // workers),
-                per_minute=-(-limits.per_minute // workers),
-                concurrent=-(-limits.concurrent // workers),
+                per_second=_part(limits.per_second, workers),
+                per_minute=_part(limits.per_minute, workers),
+                concurrent=_part(limits.concurrent, workers),
             )
         return known
 
@@ -270,6 +273,10 @@ class RedisRateLimiter:
                 self._floors.clear()
         except (RedisError, OSError, TimeoutError):
             self._lost()
+
+
+def _part(units: int, workers: int) -> int:
+    return units // workers or min(1, units)
 
 
 def _backlog(key: str) -> str:

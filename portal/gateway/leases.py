@@ -31,8 +31,8 @@ QUICK = 100_000_000
 """A lease used up within so many nanoseconds is followed by one twice as large."""
 RECHECK = 250_000_000
 """Nanoseconds for which a used-up Quota, or a store that is away, is believed before it is asked again."""
-PATIENCE = 2.0
-"""Seconds the store has to answer."""
+PATIENCE = 5.0
+"""Seconds the store has to answer; a SQLite file that others write to may take its time without being away."""
 LENT = 50
 """Units a sandbox App may be lent by a worker while the store is away; 1 % of its Quota where that is less, but one at least."""
 

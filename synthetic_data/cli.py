@@ -12,7 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import OutputError, PopulationError, SpecError
-from .options import MAX_JOBS, MAX_MONTHS, Parser, between, output_options, population_parser, population_spec, whole
+from .options import (
+    MAX_JOBS,
+    MAX_MONTHS,
+    Parser,
+    between,
+    directory,
+    output_options,
+    population_parser,
+    population_spec,
+    whole,
+)
 from .population import MAX_SIZE, PopulationSpec
 
 UNSOUND = 1
@@ -47,7 +57,7 @@ def _evolve(argv: Sequence[str]) -> int:
     from .output.manifest import read_spec
 
     parser = Parser("evolve", "Let a population live on; write only what is new or changed.")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="a population written before")
+    parser.add_argument("directory", type=directory, metavar="DIR", help="a population written before")
     parser.add_argument("--months", type=whole, required=True, metavar="N", help="how long they live on")
     output_options(parser)
     options = parser.parse_args(argv)
@@ -61,7 +71,7 @@ def _extend(argv: Sequence[str]) -> int:
     from .output.manifest import read_spec
 
     parser = Parser("extend", "Add people to a population; write only the new ones.")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="a population written before")
+    parser.add_argument("directory", type=directory, metavar="DIR", help="a population written before")
     parser.add_argument("--patients", type=whole, required=True, metavar="N", help="how many more people")
     output_options(parser)
     options = parser.parse_args(argv)
@@ -75,9 +85,9 @@ def _explore(argv: Sequence[str]) -> int:
     from .output.manifest import read_spec
 
     parser = Parser("explore", "Write a page that shows one person's life.")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="a population written before")
+    parser.add_argument("directory", type=directory, metavar="DIR", help="a population written before")
     parser.add_argument("--patient", metavar="ID", help="a Patient id (default: somebody with much to show)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the HTML file to write")
+    parser.add_argument("--out", type=directory, required=True, metavar="FILE", help="the HTML file to write")
     options = parser.parse_args(argv)
     spec, _ = read_spec(options.directory)
     name, page = person_page(spec.with_(changes_since=None), options.patient)
@@ -101,7 +111,7 @@ def _report(argv: Sequence[str]) -> int:
     from .validation.survey import survey
 
     parser = Parser("report", "Compare a population with its targets; write a page.")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where index.html is written")
+    parser.add_argument("--out", type=directory, required=True, metavar="DIR", help="where index.html is written")
     parser.add_argument(
         "--patients", type=whole, default=8000, metavar="N", help="how many people to look at (default 8000)"
     )
@@ -134,7 +144,7 @@ def _verify(argv: Sequence[str]) -> int:
     from .output.verify import report_lines, verify
 
     parser = Parser("verify", "Check a directory: whole, unchanged, coherent, marked and safe.")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="a population written before")
+    parser.add_argument("directory", type=directory, metavar="DIR", help="a population written before")
     found = verify(parser.parse_args(argv).directory)
     if not found.count:
         print(f"{found.resources:,} resources: whole, unchanged, coherent, marked and safe")
@@ -162,7 +172,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = _command(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # the shell's >&-
+            sys.stdout.flush()
     except PopulationError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:

@@ -34,8 +34,9 @@ def required(cohort: Cohort, stories: dict[str, Story]) -> list[Story]:
         if name not in stories:
             raise SpecError(f"the cohort asks for the story {name!r}, which is not part of the population")
         if stories[name].onset.kind != "prevalence":
-            lasting = ", ".join(story.id for story in stories.values() if story.onset.kind == "prevalence")
-            raise SpecError(f"the cohort asks for {name!r}, which comes and goes; these stories last: {lasting}")
+            raise SpecError(
+                f"the cohort asks for {name!r}, which comes and goes: ask for one that the command `stories` calls a prevalence"
+            )
         found.append(stories[name])
     return found
 

@@ -63,6 +63,13 @@ def day(text: str) -> date:
     return made
 
 
+def directory(text: str) -> Path:
+    """A path; an empty text, as an unset variable of a shell leaves it, is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(text)
+
+
 def between(name: str, value: int, low: int, high: int) -> None:
     """Raise SpecError unless low <= value <= high."""
     if not low <= value <= high:
@@ -72,7 +79,7 @@ def between(name: str, value: int, low: int, high: int) -> None:
 def output_options(parser: argparse.ArgumentParser) -> None:
     """The options of every command that writes a population."""
     add = parser.add_argument
-    add("--out", type=Path, required=True, metavar="DIR", help="an empty or new directory")
+    add("--out", type=directory, required=True, metavar="DIR", help="an empty or new directory")
     add(
         "--jobs", type=whole, default=1, metavar="J", help="worker processes; the bytes do not depend on it (default 1)"
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .calendars import date_of, persian_digits
+from .errors import SpecError
 from .households import DECEASED, SLOTS, WOMAN, Household, Member
 from .population import PopulationSpec
 from .randomness import blocks, member_keys, stream_key, uniforms
@@ -22,6 +23,7 @@ _SELF = ("given", "mobile", "payer.own", "language", "family.deceased")
 _MOVES, _INSURERS = stream_key("home.moves"), stream_key("self.insurers")
 _HOME_KEYS = np.array([stream_key(f"home.{name}") for name in _HOME], dtype=np.uint64)
 _SELF_KEYS = np.array([stream_key(f"self.{name}") for name in _SELF], dtype=np.uint64)
+_HOUSEHOLD = 3  # people in a household, a little less than there are on average
 _LETTERS = "bcdfghjkmnpqrstvwxyz"
 
 
@@ -87,6 +89,12 @@ class Registrar:
         self._seed = spec.seed
         self._cities: Weighted[City] = cities_of(spec.region)
         self._codes = NationalCodes(spec.seed, spec.identifiers)
+        room = self._codes.capacity // SLOTS * (1 if spec.cohort else _HOUSEHOLD)
+        if spec.size > room:
+            what = "a cohort" if spec.cohort else "a population"
+            raise SpecError(
+                f"the block of national codes {spec.identifiers} is enough for {what} of {room:,} people, not for {spec.size:,}"
+            )
         self._coined = spec.surnames == "coined"
         self._tag = population_tag(spec.seed)
         self._window, self._until = window, until

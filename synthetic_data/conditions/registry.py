@@ -1,6 +1,7 @@
 """All clinical stories: every `.toml` file beside this module, compiled once. Adding a file adds a story."""
 
 import re
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 
@@ -40,5 +41,8 @@ def select(wanted: tuple[str, ...] | None) -> dict[str, Story]:
         return everything
     for name in wanted:
         if name not in everything:
-            raise UnknownStoryError(f"unknown story {name!r}: known are {', '.join(everything)}")
+            close = get_close_matches(name, everything, n=1) or [next(iter(everything))]
+            raise UnknownStoryError(
+                f"unknown story {name!r}: the command `stories` lists all {len(everything)}, such as {close[0]}"
+            )
     return {name: story for name, story in everything.items() if name in wanted}

@@ -21,7 +21,6 @@ from .manifest import Tally, count, describe
 from .progress import Progress
 
 _SHARED = re.compile(rb'"reference":"((?:Organization|Location|Practitioner|PractitionerRole|Schedule)/[^"]+)"')
-_EVERY = 2  # shards between two checkpoints
 _BASE = f"{systems.NATIONAL}/R4".encode()
 Made = tuple[str, int, int, str]
 
@@ -110,11 +109,10 @@ def write_bundles(
         course = Course(directory.done)
         _network()  # made once, before there are workers
         binder = Binder(path, bool(spec.imperfections))
-        for number, (shard, told) in enumerate(run(Simulation(spec), course, binder, jobs)):
+        for shard, told in run(Simulation(spec), course, binder, jobs):
             for file in told.files:
                 directory.placed(*file)
             course.advance(shard, len(told.files), told.tally)
-            if number % _EVERY == _EVERY - 1:
-                directory.checkpoint(course.record())
+            directory.checkpoint(course.record())
             progress(course.seen, spec.size - spec.first)
         return directory.finish({**manifest, "people": course.people, **course.tally.told()})

@@ -48,7 +48,7 @@ def read_spec(path: Path) -> tuple[PopulationSpec, str]:
         return PopulationSpec.from_dict(manifest["spec"]), str(manifest["format"])
     except OSError as error:
         raise OutputError(f"{path} holds no whole population: {MANIFEST} cannot be read") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OutputError(f"{path / MANIFEST} is not a manifest") from error
 
 

@@ -12,7 +12,6 @@ from .directory import PARTIAL, Directory, explain, write_at
 from .manifest import Tally, count, describe
 from .progress import Progress
 
-_EVERY = 4  # shards between two checkpoints
 _PIECE = 40  # people whose lines are joined before they are written: some ten megabytes
 
 Lines = dict[str, bytes]
@@ -120,10 +119,9 @@ def write_ndjson(
             run = _alone(directory, simulation, course)
         else:
             run = _together(directory, simulation, course, jobs)
-        for number, told in enumerate(run):
+        for told in run:
             course.advance(*told)
-            if number % _EVERY == _EVERY - 1:
-                directory.checkpoint(course.record())
+            directory.checkpoint(course.record())
             progress(course.seen, spec.size - spec.first)
         return directory.finish({**manifest, "people": course.people, **course.tally.told()})
 

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ..errors import OutputError
+from ..errors import OutputError, SpecError
+from ..population import PopulationSpec
 from ..safety import LONG_NUMBER, scan, scan_text
 from .directory import MANIFEST, PARTIAL, PROGRESS
 
 _REFERENCE = re.compile(rb'"reference":\s*"([^"#][^"]*)"')
 _IDENTIFIER = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST = 20  # findings that are printed one by one
 
 
@@ -43,8 +45,9 @@ class Verification:
         """Look at everything."""
         manifest = self._manifest()
         self.tier = manifest.get("spec", {}).get("identifiers", "A")
-        present = {entry.name for entry in self.path.iterdir() if entry.is_file()} - {MANIFEST}
-        for name in sorted(present - set(manifest["files"])):
+        entries = {entry.name: entry for entry in self.path.iterdir() if entry.name != MANIFEST}
+        present = {name for name, entry in entries.items() if entry.is_file()}
+        for name in sorted(set(entries) - set(manifest["files"])):
             self.problem(f"{name}: not listed in the manifest" + (" (unfinished)" if name.endswith(PARTIAL) else ""))
         for name, listed in manifest["files"].items():
             if name not in present:
@@ -57,12 +60,11 @@ class Verification:
     def _manifest(self) -> dict[str, Any]:
         try:
             manifest = json.loads((self.path / MANIFEST).read_bytes())
-            if not isinstance(manifest["files"], dict):
-                raise TypeError
+            _check(manifest)
         except FileNotFoundError as error:
             unfinished = " (an unfinished run)" if (self.path / PROGRESS).exists() else ""
             raise OutputError(f"{self.path} holds no whole population: {MANIFEST} is missing{unfinished}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, SpecError, RecursionError) as error:
             raise OutputError(f"{self.path / MANIFEST} is not a manifest") from error
         except OSError as error:
             raise OutputError(f"cannot read {self.path}: {error.strerror}") from error
@@ -163,6 +165,16 @@ class Verification:
             self.problem(f"the reference {self._names.get(key, b'(not kept)').decode()} leads nowhere")
         if len(missing) > 5:
             self.problem(f"{len(missing)} references lead nowhere")
+
+
+def _check(manifest: Any) -> None:
+    """Raise TypeError, KeyError or ValueError unless this has the shape of a manifest."""
+    for name, listed in manifest["files"].items():
+        if Path(name).name != name or not _DIGEST.fullmatch(listed["sha256"]):
+            raise ValueError(name)
+        if not isinstance(listed["resources"], int) or not isinstance(listed["bytes"], int):
+            raise TypeError(name)
+    PopulationSpec.from_dict(manifest["spec"])
 
 
 def verify(path: Path) -> Verification:

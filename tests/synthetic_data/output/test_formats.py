@@ -116,7 +116,6 @@ def test_verify_of_something_else_is_one_clear_line(tmp_path: Path, capsys: pyte
 
 
 def test_an_interrupted_bundle_run_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synthetic_data.output.bundles._EVERY", 1)
     assert _write(tmp_path / "whole", "bundle") == 0
     with monkeypatch.context() as patched:
 

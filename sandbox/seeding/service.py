@@ -13,6 +13,7 @@ from typing import Any
 
 from sandbox.kernel.database import Database, Transaction
 from sandbox.storage.encoding import load
+from sandbox.storage.first_load import make_indexes, put_off_indexes
 from sandbox.storage.repository import Batch, Store
 from sandbox.storage.rows import IndexRows
 from sandbox.tenants.models import BASE
@@ -20,7 +21,7 @@ from sandbox.tenants.service import Tenant, new_layer
 from synthetic_data import PopulationSpec, generate
 
 DEFAULT_BASE = "default"
-_GROUP = 400
+_GROUP = 1000
 LOCK = -3
 Progress = Callable[[int], None]
 
@@ -51,6 +52,7 @@ async def open_base(database: Database, *, name: str, title: str) -> Base:
         found = await find_base(tx, name)
         if found is not None:
             return found
+        await put_off_indexes(tx)
         layer = await new_layer(tx, BASE)
         await tx.run(
             "INSERT INTO base (name, layer, title, state, progress) VALUES (?1, ?2, ?3, 'loading', 0)",
@@ -115,13 +117,15 @@ async def _load(
 
 
 async def _load_group(store: Store, base: Base, group: list[dict[str, Any]], start: int, now: int) -> None:
+    indexer = store.indexer
     drafts: list[tuple[dict[str, Any], IndexRows]] = []
-    entries = [store.indexer.entries(resource) for resource in group]
-    fresh = set().union(*(store.indexer.fresh_systems(e) for e in entries)) if entries else set()
-    if fresh:
-        await store.dictionary.number_systems(fresh)
-    for resource, found in zip(group, entries, strict=True):
-        drafts.append((resource, store.indexer.rows(resource["resourceType"], found)))
+    for resource in group:
+        rtype, entries = resource["resourceType"], indexer.entries(resource)
+        try:
+            rows = indexer.rows(rtype, entries)
+        except KeyError:  # a code system met for the first time
+            rows = await indexer.numbered(rtype, entries)
+        drafts.append((resource, rows))
 
     async def job(tx: Transaction) -> None:
         rows = await tx.rows("SELECT progress, state FROM base WHERE name=?1", (base.name,))
@@ -143,9 +147,10 @@ def _as_tenant(base: Base) -> Tenant:
 
 async def _finish(database: Database, base: Base) -> None:
     async def job(tx: Transaction) -> None:
+        await make_indexes(tx)
         await tx.run("UPDATE base SET state='ready' WHERE name=?1", (base.name,))
 
-    await database.write(job, lock=LOCK)
+    await database.write(job, lock=LOCK, weight=base.progress + 100_000)  # nothing for the event loop
 
 
 def population(patients: int, seed: int) -> Iterable[bytes]:

@@ -133,9 +133,12 @@ def indented(body: bytes) -> bytes:
 
 def load(body: bytes) -> Any:
     """A stored body as Python values, decimals exact."""
+    value = orjson.loads(body)
+    if orjson.dumps(value) == body:
+        return value  # every digit comes back
     if _INEXACT.search(body):
         return json.loads(body, parse_float=Decimal)
-    return orjson.loads(body)
+    return value
 
 
 def plain(value: Any) -> Any:

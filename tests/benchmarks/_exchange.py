@@ -30,7 +30,7 @@ KEY = ECKey.import_key(
         "d": "Hndv7ZZjs_ke8o9zXYo3iq-Yr8SewI5vrqd0pAvEPqg",
     }
 )  # fmt: skip
-RICH, PER_RICH, PER_POOR = 200, 60, 4
+RICH, PER_RICH, PER_POOR = 200, 60, int(os.environ.get("BENCH_PER_POOR", "4"))
 """So many patients have PER_RICH laboratory Observations, whatever the corpus's size; the others have PER_POOR."""
 _CODES = [("718-7", "Hemoglobin", "g/dL"), ("2345-7", "Glucose", "mg/dL"), ("2160-0", "Creatinine", "mg/dL")]
 _NOTE = "نمونه در شرایط استاندارد گرفته شد و نتیجه پس از بازبینی پزشک آزمایشگاه تأیید گردید. " * 5
@@ -141,22 +141,30 @@ def main(database_url: str, patients: int) -> None:
 
 
 async def load(database_url: str, patients: int) -> None:
-    """Fill the database without serving; prints resources a second of wall time and of this process's CPU."""
-    bodies = list(corpus(patients))
+    """Fill the database without serving; prints resources a second, the making of the corpus left out."""
     settings = SandboxSettings(database_url, BASE_URL, ISSUER)
-    took: list[float] = []
+    began: list[float] = []
+    making, count = 0.0, 0
 
     def stream() -> Iterator[bytes]:
-        took.extend((time.perf_counter(), time.process_time()))
-        yield from bodies
-        took.extend((time.perf_counter(), time.process_time()))
+        nonlocal making, count
+        began.extend((time.perf_counter(), time.process_time()))
+        bodies = corpus(patients)
+        while True:
+            before = time.thread_time()
+            body = next(bodies, None)
+            making += time.thread_time() - before
+            if body is None:
+                return
+            count += 1
+            yield body
 
     app = Application(settings, clock=SystemClock(), jwks=jwks, population=stream)
     await app.start()
+    wall, cpu = time.perf_counter() - began[0] - making, time.process_time() - began[1] - making
     await app.stop()
-    wall, cpu = took[2] - took[0], took[3] - took[1]
     print(
-        f"bulk load: {len(bodies)} resources, {len(bodies) / wall:.0f}/s of wall time, {len(bodies) / cpu:.0f}/s of CPU time"
+        f"bulk load: {count} resources, {count / wall:.0f}/s of wall time, {count / cpu:.0f}/s of CPU time, indexes included"
     )
 
 

@@ -23,6 +23,7 @@ from sandbox.exchange.operations import OPERATIONS
 from sandbox.exchange.services import Services
 from sandbox.kernel.clock import Clock
 from sandbox.kernel.database import Database, Transaction
+from sandbox.kernel.errors import BusyError
 from sandbox.kernel.http import AsgiApp, Receive, Response, Scope, Send
 from sandbox.kernel.postgres import PostgresDatabase
 from sandbox.kernel.sqlite import SqliteDatabase
@@ -212,6 +213,9 @@ class Application:
         while not self._stopping.is_set():
             try:
                 busy = await sweep(self.store.database)
+            except BusyError as waiting:
+                log.warning("sweeping dead layers waits: %s", waiting)
+                busy = 0
             except Exception:
                 log.exception("sweeping dead layers failed; it will be tried again")
                 busy = 0

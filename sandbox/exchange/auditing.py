@@ -20,6 +20,7 @@ import orjson
 from sandbox.exchange.calls import Call
 from sandbox.kernel.clock import instant
 from sandbox.kernel.database import Layout, Transaction
+from sandbox.kernel.errors import BusyError
 from sandbox.kernel.ids import new_id
 from sandbox.storage import repository
 from sandbox.storage.repository import Store
@@ -79,6 +80,8 @@ class AuditLog:
                 await asyncio.wait_for(self._stopping.wait(), FLUSH_SECONDS)
             try:
                 await self.flush()
+            except BusyError as busy:
+                log.warning("the access log waits: %s", busy)
             except Exception:
                 log.exception("writing the access log failed; it will be tried again")
 

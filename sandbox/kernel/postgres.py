@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -34,7 +34,14 @@ _PLANNING = {
     "random_page_cost": "1.1",
     "plan_cache_mode": "force_generic_plan",
 }
-_LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+_GONE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+)
+"""What says that the server went away; an `InterfaceError` says so only when the connection is closed."""
 _dollar = lru_cache(maxsize=4096)(numbered)
 
 
@@ -71,6 +78,19 @@ class PostgresTransaction:
     async def take_numbers(self, count: int) -> int:
         """Consecutive numbers: `counter` is not used here, a sequence stepped under a lock is."""
         return int(await self._connection.fetchval("SELECT take_version_numbers($1)", count))
+
+
+@contextmanager
+def _lost_told(connection: asyncpg.Connection[asyncpg.Record]) -> Iterator[None]:
+    """A connection that was lost is told as `BusyError`: trying again soon may help."""
+    try:
+        yield
+    except _GONE as lost:
+        raise BusyError("the connection to the database was lost") from lost
+    except asyncpg.InterfaceError as error:
+        if connection.is_closed():
+            raise BusyError("the connection to the database was lost") from error
+        raise
 
 
 def _arrays(placed: Mapping[Layout, Sequence[Row]]) -> list[tuple[Any, ...]]:
@@ -145,7 +165,7 @@ class PostgresDatabase:
                     "application_name": "gozar-exchange",
                 },
             )
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+        except _GONE as error:
             raise BusyError("the database cannot be reached") from error
 
     def _put_back(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
@@ -168,7 +188,8 @@ class PostgresDatabase:
         async with self._slots:
             connection = await self._take()
             try:
-                yield connection
+                with _lost_told(connection):
+                    yield connection
             finally:
                 if not connection.is_closed():
                     self._put_back(connection)
@@ -179,12 +200,11 @@ class PostgresDatabase:
         async with self._slots:
             connection = await self._take()
             try:
-                found: list[Row] = await connection.fetch(_dollar(sql), *args)  # records unpack as tuples
+                with _lost_told(connection):
+                    found: list[Row] = await connection.fetch(_dollar(sql), *args)  # records unpack as tuples
                 return found
             except asyncpg.QueryCanceledError as stopped:
                 raise TooCostlyError(READ_SECONDS) from stopped
-            except _LOST as lost:
-                raise BusyError("the connection to the database was lost") from lost
             finally:
                 if not connection.is_closed():
                     self._idle.append(connection)
@@ -252,8 +272,6 @@ class PostgresDatabase:
                 return await self._run(connection, job, lock, weight)
         except asyncpg.QueryCanceledError as stopped:
             raise BusyError("the write took too long, or another process held its lock") from stopped
-        except _LOST as lost:
-            raise BusyError("the connection to the database was lost") from lost
 
     async def _run(self, connection: asyncpg.Connection[asyncpg.Record], job: Job[T], lock: int, weight: int) -> T:
         """The job between BEGIN with its lock and COMMIT: two round trips around its own."""

@@ -11,6 +11,7 @@ from typing import Final
 from sandbox.exchange.calls import Call
 from sandbox.exchange.seams import Edge, Handler
 from sandbox.exchange.services import Services
+from sandbox.kernel.errors import BusyError
 from sandbox.kernel.http import Response
 from sandbox.storage.layers import carry
 from sandbox.workflows.consent_gate import ConsentGate
@@ -83,6 +84,9 @@ class Workflows:
         while True:
             try:
                 busy = await step()
+            except BusyError as busy_store:
+                log.warning("a background step waits: %s", busy_store)
+                busy = 0
             except Exception:
                 log.exception("a background step failed; it will be tried again")
                 busy = 0

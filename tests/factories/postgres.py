@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -33,13 +34,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server of our own; `url` is SQLAlchemy's (asyncpg), of an empty `postgres` database."""
+
+    url: str
+    _control: list[str]
+    _options: str
+
+    def start(self) -> None:
+        _as_owner([*self._control, "-w", "-o", self._options, "start"])
+
+    def stop(self) -> None:
+        """As if it had crashed."""
+        _as_owner([*self._control, "-m", "immediate", "-w", "stop"])
+
+
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """SQLAlchemy URL (asyncpg) of a server with an empty `postgres` database; stopped at the end."""
-    given = os.environ.get("GOZAR_TEST_POSTGRES_URL")
-    if given:
-        yield given
-        return
+def own_server(*, durable: bool = False) -> Iterator[Server]:
+    """A started server in a temporary folder, stopped and removed at the end; `durable` makes it wait for the disk."""
     folder = binaries()
     if folder is None:
         raise FileNotFoundError("PostgreSQL is not installed and GOZAR_TEST_POSTGRES_URL is not set")
@@ -47,13 +60,30 @@ def server() -> Iterator[str]:
     if os.geteuid() == 0:
         shutil.chown(root, "postgres")
     port = free_port()
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={root}"
+    options += "" if durable else " -c fsync=off"
+    server = Server(
+        f"postgresql+asyncpg://gozar@127.0.0.1:{port}/postgres",
+        [str(folder / "pg_ctl"), "-D", str(root / "data")],
+        options,
+    )
     try:
         _as_owner([str(folder / "initdb"), "-D", str(root / "data"), "-U", "gozar", "--auth=trust", "--no-sync"])
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={root} -c fsync=off"
-        _as_owner([str(folder / "pg_ctl"), "-D", str(root / "data"), "-w", "-o", options, "start"])
+        server.start()
         try:
-            yield f"postgresql+asyncpg://gozar@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            _as_owner([str(folder / "pg_ctl"), "-D", str(root / "data"), "-m", "immediate", "-w", "stop"])
+            server.stop()
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """URL of the server that GOZAR_TEST_POSTGRES_URL names, or of one of our own."""
+    given = os.environ.get("GOZAR_TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    with own_server() as own:
+        yield own.url

@@ -23,7 +23,8 @@ class Drug:
     """A product: `unit` is UCUM, `dose` units are taken `per_day` times for `days` (30: long-term); price in rials a unit.
 
     effects: change of latent variables at full adherence. avoid: a guard that forbids it. allergy: a substance. child: the
-    drug given instead under 12 years. mg_per_kg: daily dose by weight, with mg_per_unit.
+    drug given instead under 12 years. mg_per_kg: daily dose by weight, with mg_per_unit. dose_unit: when a dose is counted in
+    something else than `unit`, of which `dose_units` are in one `unit` (insulin: 300 international units in a pen).
     """
 
     key: str
@@ -43,6 +44,8 @@ class Drug:
     child: str = ""
     mg_per_kg: float = 0.0
     mg_per_unit: float = 0.0
+    dose_unit: str = ""
+    dose_units: float = 1.0
     class_: str = ""
 
 
@@ -61,6 +64,8 @@ class Test:
     high: float | None = None
     low_f: float | None = None
     high_f: float | None = None
+    low_c: float | None = None
+    high_c: float | None = None
     sd: float = 0.0
     cv: float = 0.0
     positive: str = ""

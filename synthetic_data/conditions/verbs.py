@@ -130,11 +130,11 @@ def _start(w: _Words) -> Action:
     drug = drugs()[w.known("drug", dict(drugs()))]
     days = int(w.number("days")) if w.option("for") else 90
     avoid = compile_guard(drug.avoid, f"drugs.toml: {drug.key}") if drug.avoid else None
-    group = care.group_of(drug)
+    groups = care.groups_of(drug.key)
 
     def act(run: Run, day: int) -> None:
         life = run.life
-        if group in life.groups or drug.allergy in life.allergies or (avoid is not None and avoid(run, day)):
+        if life.groups.keys() & groups or drug.allergy in life.allergies or (avoid is not None and avoid(run, day)):
             return
         care.start_effects(run, drug)
         care.prescribe(run, day, drug, days)
@@ -152,7 +152,7 @@ def _renew(w: _Words) -> Action:
     def act(run: Run, day: int) -> None:
         for key in tuple(run.drugs):
             avoid = rules.get(key)
-            if avoid is not None and avoid(run, day):
+            if drugs()[key].allergy in run.life.allergies or (avoid is not None and avoid(run, day)):
                 care.stop_effects(run, key)
             else:
                 care.prescribe(run, day, drugs()[key], days)
@@ -179,9 +179,13 @@ def _prescribe(w: _Words) -> Action:
     drug = drugs()[w.known("drug", dict(drugs()))]
     days = int(w.number("days")) if w.option("for") else drug.days
     avoid = compile_guard(drug.avoid, f"drugs.toml: {drug.key}") if drug.avoid else None
+    groups = care.groups_of(drug.key)
 
     def act(run: Run, day: int) -> None:
-        if drug.allergy not in run.life.allergies and (avoid is None or not avoid(run, day)):
+        life = run.life
+        if life.groups.keys() & groups:
+            return  # taken for good already
+        if drug.allergy not in life.allergies and (avoid is None or not avoid(run, day)):
             care.prescribe(run, day, drug, days)
 
     return act

@@ -17,7 +17,7 @@ _TYPE = {
     False: encode(concept([v3("claim-type", "professional", "Professional")], "خدمات سرپایی")),
     True: encode(concept([v3("claim-type", "institutional", "Institutional")], "خدمات بستری")),
 }
-_PRIORITY = encode({"coding": [v3("processpriority", "normal", "Normal")]})
+_PRIORITY = concepts.hl7("processpriority", "normal", "Normal", "عادی")
 _SUBMITTED = encode(concept([v3("adjudication", "submitted", "Submitted Amount")], "مبلغ درخواستی"))
 _BENEFIT = encode(concept([v3("adjudication", "benefit", "Benefit Amount")], "سهم بیمه"))
 _COPAY = encode(concept([v3("adjudication", "copay", "CoPay")], "سهم بیمار"))

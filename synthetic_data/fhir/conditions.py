@@ -6,10 +6,10 @@ from . import concepts, systems
 from .fragments import META, coding, concept, encode, text, v3
 
 _STATUS = {
-    code: b',"clinicalStatus":' + encode({"coding": [v3("condition-clinical", code, display)]})
-    for code, display in (("active", "Active"), ("resolved", "Resolved"))
+    code: b',"clinicalStatus":' + concepts.hl7("condition-clinical", code, display, fa)
+    for code, display, fa in (("active", "Active", "فعال"), ("resolved", "Resolved", "برطرف‌شده"))
 }
-_CONFIRMED = b',"verificationStatus":' + encode({"coding": [v3("condition-ver-status", "confirmed", "Confirmed")]})
+_CONFIRMED = b',"verificationStatus":' + concepts.hl7("condition-ver-status", "confirmed", "Confirmed", "قطعی")
 _CATEGORY = {
     False: encode([concept([v3("condition-category", "encounter-diagnosis", "Encounter Diagnosis")], "تشخیص ویزیت")]),
     True: encode([concept([v3("condition-category", "problem-list-item", "Problem List Item")], "فهرست مشکلات")]),
@@ -21,7 +21,7 @@ def write_conditions(life: Life) -> None:
     """Write every diagnosis of a life, now that it is known which have gone."""
     out = life.out
     for problem in life.open_conditions:
-        abated = problem.abated if 0 < problem.abated < life.until else 0
+        abated = problem.abated if 0 < problem.abated < life.until and problem.abated <= life.death else 0
         chronic = problem.abated == 0
         parts = [
             _HEAD, problem.id, b'",', META, _STATUS["resolved" if abated else "active"], _CONFIRMED,
@@ -63,8 +63,8 @@ def write_allergy(life: Life, identifier: tuple[str, bytes], substance: str, day
     manifestation = ("anaphylaxis", "Anaphylaxis", "آنافیلاکسی") if severe else ("urticaria", "Urticaria", "کهیر")
     parts = (
         b'{"resourceType":"AllergyIntolerance","id":"', id_, b'",', META,
-        b',"clinicalStatus":', encode({"coding": [v3("allergyintolerance-clinical", "active", "Active")]}),
-        b',"verificationStatus":', encode({"coding": [v3("allergyintolerance-verification", "confirmed", "Confirmed")]}),
+        b',"clinicalStatus":', concepts.hl7("allergyintolerance-clinical", "active", "Active", "فعال"),
+        b',"verificationStatus":', concepts.hl7("allergyintolerance-verification", "confirmed", "Confirmed", "قطعی"),
         b',"type":"allergy","category":["', category.encode(), b'"],"criticality":"', b"high" if severe else b"low",
         b'","code":', encode(concept([coding(systems.SUBSTANCE, substance.replace("_", "-"), en)], fa)), b",",
         life.patient, b'"recordedDate":"', ISO[day], b'","reaction":[{"manifestation":[',
@@ -72,6 +72,14 @@ def write_allergy(life: Life, identifier: tuple[str, bytes], substance: str, day
         b',"severity":"', b"severe" if severe else b"mild", b'"}]}',
     )  # fmt: skip
     life.out.append(("AllergyIntolerance", name, b"".join(parts)))
+
+
+def latest_problem(life: Life, code: str) -> Problem | None:
+    """The diagnosis of this code that was made last, open or gone."""
+    for problem in reversed(life.open_conditions):
+        if problem.code == code:
+            return problem
+    return None
 
 
 def problem_of(life: Life, code: str) -> Problem | None:

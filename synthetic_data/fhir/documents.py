@@ -1,13 +1,16 @@
 """CarePlan, Goal, referral, DocumentReference: what is written down around care."""
 
 from base64 import b64encode
+from collections.abc import Iterator
 from functools import cache
 
-from ..calendars import ISO, jalali_text
+from ..calendars import ISO, jalali_text, persian_digits
+from ..catalogue.tables import diagnoses, tests
 from ..life.record import Life, Run, Visit
 from . import concepts, systems
 from .encounters import TYPES, attending
 from .fragments import META, coding, concept, encode, text
+from .medications import dose_words
 
 GOALS: dict[str, tuple[str, str, str, str, str, float]] = {
     # key: (LOINC code, its name, Persian, comparator side, unit, value)
@@ -27,7 +30,7 @@ def _goal_middle(key: str) -> tuple[bytes, bytes]:
     quantity = {"value": value, "unit": unit_code, "system": systems.UCUM, "code": unit_code}
     measure = concept([coding(systems.LOINC, code, name)], words)
     target = encode([{"measure": measure, "detailRange": {side: quantity}}])
-    head = b"".join((b'",', META, b',"lifecycleStatus":"active","description":', encode({"text": words}), b","))
+    head = b"".join((b'","description":', encode({"text": words}), b","))
     return head, b'","target":' + target + b"}"
 
 
@@ -35,7 +38,11 @@ def write_goal(run: Run, key: str, day: bytes) -> None:
     """A goal that was agreed on."""
     name, id_ = run.new_id()
     head, tail = _goal_middle(key)
-    content = (b'{"resourceType":"Goal","id":"', id_, head, run.life.subject, b'"startDate":"', day, tail)
+    status = b"cancelled" if run.life.died else b"active"
+    content = (
+        b'{"resourceType":"Goal","id":"', id_, b'",', META, b',"lifecycleStatus":"', status, head, run.life.subject,
+        b'"startDate":"', day, tail,
+    )  # fmt: skip
     run.memory.setdefault("goals", []).append(id_)
     run.life.out.append(("Goal", name, b"".join(content)))
 
@@ -44,9 +51,11 @@ def write_plan(run: Run, visit: Visit, title: str, day: bytes) -> None:
     """A care plan, with the goals agreed so far and the story's last diagnosis."""
     name, id_ = run.new_id()
     problem = run.memory.get("reason")
+    life = run.life
+    status, end = (b"revoked", b'","end":"' + ISO[life.death]) if life.died else (b"active", b"")
     content = [
-        b'{"resourceType":"CarePlan","id":"', id_, b'",', META, b',"status":"active","intent":"plan","title":', text(title),
-        b",", visit.context, b'"period":{"start":"', day, b'"},"author":', attending(visit.physician),
+        b'{"resourceType":"CarePlan","id":"', id_, b'",', META, b',"status":"', status, b'","intent":"plan","title":', text(title),
+        b",", visit.context, b'"period":{"start":"', day, end, b'"},"author":', attending(visit.physician),
     ]  # fmt: skip
     if problem is not None:
         content += (b',"addresses":[{"reference":"Condition/', problem.id, b'"}]')
@@ -56,6 +65,7 @@ def write_plan(run: Run, visit: Visit, title: str, day: bytes) -> None:
     run.life.out.append(("CarePlan", name, b"".join(content)))
 
 
+_REFERRAL_DAYS = 60  # a referral is open for so long (general knowledge)
 _REFERRAL = encode([concept([coding(systems.SERVICE, "referral", "Referral")], "ارجاع")])
 
 
@@ -63,9 +73,16 @@ _REFERRAL = encode([concept([coding(systems.SERVICE, "referral", "Referral")], "
 def _referral_middle(specialty: str) -> bytes:
     words = concepts.specialty(specialty)
     return b"".join((
-        b'",', META, b',"status":"active","intent":"order","category":', _REFERRAL, b',"code":', words,
+        b'","intent":"order","category":', _REFERRAL, b',"code":', words,
         b',"performerType":', words, b",",
     ))  # fmt: skip
+
+
+def _referral_status(life: Life, day: int) -> bytes:
+    done = day + _REFERRAL_DAYS
+    if life.died and done > life.death:
+        return b"revoked"
+    return b"completed" if done < life.until else b"active"
 
 
 def write_referral(run: Run, visit: Visit, specialty: str) -> None:
@@ -73,7 +90,8 @@ def write_referral(run: Run, visit: Visit, specialty: str) -> None:
     name, id_ = run.new_id()
     problem = run.memory.get("reason")
     content = [
-        b'{"resourceType":"ServiceRequest","id":"', id_, _referral_middle(specialty), visit.context,
+        b'{"resourceType":"ServiceRequest","id":"', id_, b'",', META, b',"status":"', _referral_status(run.life, visit.day),
+        _referral_middle(specialty), visit.context,
         b'"authoredOn":"', visit.start, b'","requester":', attending(visit.physician),
     ]  # fmt: skip
     if problem is not None:
@@ -88,6 +106,21 @@ _KINDS: dict[bool, bytes] = {
 }
 
 
+def _told(life: Life, visit: Visit) -> Iterator[str]:
+    """The diagnoses, results and drugs of the visit, word for word as they are coded."""
+    if visit.diagnoses:
+        made = [problem.code for problem in life.open_conditions if problem.id in visit.diagnoses]
+        yield "تشخیص: " + "؛ ".join(f"{diagnoses()[code].fa} ({code})" for code in made)
+    if visit.setting.inpatient and visit.results:
+        yield "آزمایش: " + "؛ ".join(
+            f"{tests()[key].fa} {persian_digits(value.decode()).replace('.', '٫')} {tests()[key].unit}" for key, value in visit.results
+        )  # fmt: skip
+    if visit.items:
+        yield "دارو: " + "؛ ".join(
+            f"{drug.fa} {drug.strength}، {dose_words(drug, dose)}، برای {persian_digits(str(days))} روز" for drug, dose, days in visit.items
+        )  # fmt: skip
+
+
 def write_document(life: Life, visit: Visit, words: str) -> None:
     """A short Persian note of a visit, or a discharge letter, as plain text."""
     inpatient = visit.setting.inpatient
@@ -97,6 +130,7 @@ def write_document(life: Life, visit: Visit, words: str) -> None:
         f"مرکز: {visit.physician.facility.name_fa}",
         f"{TYPES[visit.setting.code][2]} ({visit.physician.specialty.name_fa})",
         words,
+        *_told(life, visit),
         "این سند ساختگی است.",
     ]
     content = (

@@ -34,7 +34,7 @@ _DISCHARGE = {
     "home": concepts.hl7("discharge-disposition", "home", "Home", "ترخیص به منزل"),
     "exp": concepts.hl7("discharge-disposition", "exp", "Expired", "فوت"),
 }
-_PRIMARY = encode({"coding": [v3("v3-ParticipationType", "ATND", "attender")]})
+_PRIMARY = concepts.hl7("v3-ParticipationType", "ATND", "attender", "پزشک معالج")
 
 
 @cache
@@ -65,15 +65,16 @@ def _place(person: Practitioner, virtual: bool) -> bytes:
     return b"".join(parts)
 
 
-def write_encounter(life: Life, visit: Visit, minutes: int, died: bool) -> None:
-    """Write a visit that has ended `minutes` after it began, or on its last day when it was an admission."""
+def write_encounter(life: Life, visit: Visit, end_minute: int, died: bool, booked: bool) -> None:
+    """Write a visit that ended at a minute of its last day; a booked one names its Appointment."""
     code = visit.setting.code
-    end_minute = min(1439, visit.minute + minutes)
     parts = [
         b'{"resourceType":"Encounter","id":"', visit.id, _setting(code), life.subject,
         _place(visit.physician, code == "teleconsultation"),
         b',"period":{"start":"', visit.start, b'","end":"', ISO[visit.end], CLOCK[visit.end][end_minute], b'"}',
     ]  # fmt: skip
+    if booked:
+        parts += (b',"appointment":[{"reference":"Appointment/', visit.id, b'-a"}]')
     _add_reasons(parts, visit)
     if visit.setting.inpatient or died:
         parts += (b',"hospitalization":{"dischargeDisposition":', _DISCHARGE["exp" if died else "home"], b"}")
@@ -84,6 +85,8 @@ def write_encounter(life: Life, visit: Visit, minutes: int, died: bool) -> None:
 def _add_reasons(parts: list[bytes], visit: Visit) -> None:
     if visit.reasons:
         parts += (b',"reasonCode":[', b",".join([concepts.diagnosis(code) for code in visit.reasons]), b"]")
+    if visit.follows:
+        parts += (b',"reasonReference":[{"reference":"Condition/', visit.follows, b'"}]')
     if visit.diagnoses:
         listed = b'"}},{"condition":{"reference":"Condition/'.join(visit.diagnoses)
         parts += (b',"diagnosis":[{"condition":{"reference":"Condition/', listed, b'"}}]')

@@ -7,18 +7,18 @@ from ..catalogue.tables import Drug, drugs
 from ..life.record import Run, Visit
 from . import concepts, systems
 from .encounters import attending
-from .fragments import INTEGERS, META, encode, reference, v3
+from .fragments import INTEGERS, META, encode, reference
 
 _REPEAT = {1: "روزی یک بار", 2: "روزی دو بار", 3: "روزی سه بار", 4: "روزی چهار بار"}
 _UNIT_FA = {
     "{tablet}": "قرص", "{capsule}": "کپسول", "{ampoule}": "آمپول", "{vial}": "ویال", "mL": "میلی‌لیتر", "{pen}": "واحد قلم",
-    "{puff}": "پاف", "{sachet}": "بسته",
+    "{puff}": "پاف", "{sachet}": "بسته", "[iU]": "واحد",
 }  # fmt: skip
 _SUBSTITUTED = (
     b',"substitution":{"wasSubstituted":true,"type":'
-    + encode({"coding": [v3("v3-substanceAdminSubstitution", "G", "generic composition")]})
+    + concepts.hl7("v3-substanceAdminSubstitution", "G", "generic composition", "هم‌نام ژنریک")
     + b',"reason":['
-    + encode({"coding": [v3("v3-ActReason", "OS", "out of stock")]})
+    + concepts.hl7("v3-ActReason", "OS", "out of stock", "ناموجود بودن")
     + b"]}"
 )
 _NOT_SUBSTITUTED = b',"substitution":{"wasSubstituted":false}'
@@ -26,13 +26,14 @@ REQUEST = b'{"resourceType":"MedicationRequest","id":"'
 DISPENSE = b'{"resourceType":"MedicationDispense","id":"'
 
 
-def _dose_words(drug: Drug, dose: float) -> str:
+def dose_words(drug: Drug, dose: float) -> str:
+    """How a drug is taken, in Persian."""
     amount = f"{dose:g}".replace(".", "٫").translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹"))
     if drug.per_day >= 1:
         times = _REPEAT.get(round(drug.per_day), f"روزی {round(drug.per_day)} بار")
     else:
         times = f"هر {round(1 / drug.per_day)} روز یک بار".translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹"))
-    return f"{amount} {_UNIT_FA.get(drug.unit, drug.unit)} {times}"
+    return f"{amount} {_UNIT_FA.get(drug.dose_unit or drug.unit, drug.unit)} {times}"
 
 
 @cache
@@ -42,9 +43,10 @@ def _dosage(key: str, dose: float) -> bytes:
     repeat: dict[str, object] = {"frequency": 1, "period": round(1 / drug.per_day), "periodUnit": "d"}
     if drug.per_day >= 1:
         repeat = {"frequency": round(drug.per_day), "period": 1, "periodUnit": "d"}
-    quantity = {"value": dose, "unit": drug.unit, "system": systems.UCUM, "code": drug.unit}
+    unit = drug.dose_unit or drug.unit
+    quantity = {"value": dose, "unit": unit, "system": systems.UCUM, "code": unit}
     return encode(
-        [{"text": _dose_words(drug, dose), "timing": {"repeat": repeat}, "doseAndRate": [{"doseQuantity": quantity}]}]
+        [{"text": dose_words(drug, dose), "timing": {"repeat": repeat}, "doseAndRate": [{"doseQuantity": quantity}]}]
     )
 
 
@@ -88,9 +90,10 @@ def write_request(run: Run, visit: Visit, drug: Drug, dose: float, count: int, d
     """Write a prescription item; returns its id. `reason` is the id of a Condition or empty."""
     life = run.life
     text, id_ = run.new_id()
-    done = visit.day + days < life.until
+    end = visit.day + days
+    status = b"stopped" if life.died and end > life.death else b"completed" if end < life.until else b"active"
     parts = (
-        REQUEST, id_, b'",', META, b',"status":"', b"completed" if done else b"active",
+        REQUEST, id_, b'",', META, b',"status":"', status,
         request_middle(drug.key, dose), visit.context,
         b'"authoredOn":"', visit.start, b'","requester":', attending(visit.physician),
         b',"groupIdentifier":{"system":"', systems.PRESCRIPTION.encode(), b'","value":"RX-', visit.id, b'"}',

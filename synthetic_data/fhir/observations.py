@@ -40,13 +40,15 @@ _FLAGS = {
 
 
 class LabTest:
-    """A numeric test for one sex: its fragments, and where its reference range ends, in printed steps."""
+    """A numeric test for one sex, or for children: its fragments, and where its reference range ends, in printed steps."""
 
     __slots__ = ("decimals", "head", "high", "low", "scale", "table", "tails")
 
-    def __init__(self, row: Test, female: bool) -> None:
+    def __init__(self, row: Test, female: bool, child: bool) -> None:
         low = row.low_f if female and row.low_f is not None else row.low
         high = row.high_f if female and row.high_f is not None else row.high
+        if child and (row.low_c is not None or row.high_c is not None):
+            low, high = row.low_c, row.high_c
         self.scale = 10**row.decimals
         self.table = DECIMALS[row.decimals]
         self.head = head(LABORATORY, concepts.test(row.key))
@@ -70,9 +72,9 @@ class LabTest:
 
 
 @cache
-def lab_test(key: str, female: bool) -> LabTest:
-    """The fragments of a numeric test."""
-    return LabTest(tests()[key], female)
+def lab_test(key: str, female: bool, child: bool) -> LabTest:
+    """The fragments of a numeric test; `child`: with the reference range of under 12 years, where it differs."""
+    return LabTest(tests()[key], female, child)
 
 
 @cache

@@ -6,14 +6,14 @@ from ..calendars import ISO
 from ..life.record import Life, Run, Visit
 from . import concepts, systems
 from .encounters import attending
-from .fragments import INTEGERS, META, concept, encode, reference, v3
+from .fragments import INTEGERS, META, concept, encode, reference
 
 _CONSENT = b"".join((
     b',"scope":', concepts.hl7("consentscope", "patient-privacy", "Privacy Consent", "رضایت حریم خصوصی"),
     b',"category":[', encode(concept([{"system": systems.LOINC, "code": "59284-0", "display": "Consent Document"}], "رضایت‌نامه")), b"],",
 ))  # fmt: skip
-_RULE = b'"policyRule":' + encode({"coding": [v3("v3-ActCode", "OPTIN", "opt-in")]})
-_RULE_OUT = b'"policyRule":' + encode({"coding": [v3("v3-ActCode", "OPTOUT", "opt-out")]})
+_RULE = b'"policyRule":' + concepts.hl7("v3-ActCode", "OPTIN", "opt-in", "موافقت با دسترسی")
+_RULE_OUT = b'"policyRule":' + concepts.hl7("v3-ActCode", "OPTOUT", "opt-out", "مخالفت با دسترسی")
 
 
 @cache
@@ -25,7 +25,8 @@ def write_consent(run: Run, visit: Visit, refused: bool) -> None:
     """Whether the person lets other centres see the record."""
     name, id_ = run.new_id()
     run.life.out.append(("Consent", name, b"".join((
-        b'{"resourceType":"Consent","id":"', id_, b'",', META, b',"status":"active"', _CONSENT, run.life.patient,
+        b'{"resourceType":"Consent","id":"', id_, b'",', META,
+        b',"status":"', b"inactive" if run.life.died else b"active", b'"', _CONSENT, run.life.patient,
         b'"dateTime":"', visit.start, b'",', _organization(visit.physician.facility.id), _RULE_OUT if refused else _RULE,
         b',"provision":{"type":"', b"deny" if refused else b"permit", b'","period":{"start":"', ISO[visit.day], b'"}}}',
     ))))  # fmt: skip
@@ -48,8 +49,8 @@ def write_family_history(run: Run, visit: Visit, mother: bool, disease: str, age
     ))))  # fmt: skip
 
 
-_AUTHOR = encode({"coding": [v3("provenance-participant-type", "author", "Author")]})
-_ACTIVITY = encode({"coding": [v3("v3-DataOperation", "CREATE", "create")]})
+_AUTHOR = concepts.hl7("provenance-participant-type", "author", "Author", "نویسنده")
+_ACTIVITY = concepts.hl7("v3-DataOperation", "CREATE", "create", "ایجاد")
 
 
 def write_provenance(life: Life, visit: Visit, target: bytes) -> None:

@@ -8,7 +8,7 @@ from ..catalogue.tables import Drug, Service, companions, drugs, panels, tests
 from ..fhir import concepts
 from ..fhir import observations as o
 from ..fhir.billing import line, write_claim
-from ..fhir.conditions import problem_of, write_allergy
+from ..fhir.conditions import latest_problem, problem_of, write_allergy
 from ..fhir.documents import write_document
 from ..fhir.encounters import attending, write_encounter, write_open_encounter
 from ..fhir.medications import write_dispense, write_request
@@ -37,8 +37,8 @@ SETTINGS = {
         Setting("clinic", "clinic", "درمانگاه", 1_600_000, (10, 25), True),
         Setting("hospital_clinic", "hospital", "درمانگاه بیمارستان", 1_900_000, (10, 30), True),
         Setting("health_centre", "health_centre", "مرکز سلامت", 400_000, (10, 30), True),
-        Setting("emergency", "hospital", "اورژانس", 3_900_000, (60, 300), True),
-        Setting("admission", "hospital", "بستری", 24_000_000, (0, 120), True),
+        Setting("emergency", "hospital", "اورژانس", 3_900_000, (45, 150), True),
+        Setting("admission", "hospital", "بستری", 24_000_000, (60, 180), True),
         Setting("teleconsultation", "clinic", "مشاورهٔ از راه دور", 1_200_000, (8, 20), False),
         Setting("home", "clinic", "ویزیت در منزل", 3_500_000, (20, 60), True),
         Setting("dental", "clinic", "دندان‌پزشکی", 2_400_000, (20, 60), True),
@@ -83,7 +83,9 @@ def open_visit(run: Run, day: int, code: str, specialty: str) -> Visit | None:
     if code == "clinic" and specialty in _AT_A_DISTANCE and draw * 997 % 1 < _VIRTUAL:
         code = "teleconsultation"
     setting = SETTINGS[code]
-    minute = int(draw * 1380) if code in _ALWAYS_OPEN else 480 + 10 * int(draw * 66)
+    minute = int(draw * 1260) if code in _ALWAYS_OPEN else 480 + 10 * int(draw * 66)
+    if day == life.busy_day:  # what follows on the same day begins after what came before
+        minute = max(minute, life.busy_until + 5)
     life.visit = visit = Visit(run, setting, physician_for(life, specialty, draw), day, minute)
     visit.lines.append((_VISIT_LINES[code], setting.price))
     if not life.known:
@@ -117,13 +119,17 @@ def close_visit(life: Life) -> None:
     if visit.drugs and visit.setting.code in _COMPANIED and not vitals.is_child(life, visit.day):
         _add_companions(visit)
     life.visit = None
-    low, high = visit.setting.minutes
     died = life.death == visit.end and visit.setting.code in _ALWAYS_OPEN
+    if not visit.diagnoses and not visit.reasons:
+        _explain(visit)
     if visit.end >= life.until:
         write_open_encounter(life, visit)  # still in hospital; settled and summed up on discharge
         return
-    write_encounter(life, visit, low + (visit.minute * 7 + visit.day) % (high - low), died)
-    if visit.setting.code in _BOOKED and visit.run.u() < 0.4:
+    end = _end_minute(visit)
+    life.busy_day, life.busy_until = visit.end, end
+    booked = visit.setting.code in _BOOKED and visit.run.u() < 0.4
+    write_encounter(life, visit, end, died, booked)
+    if booked:
         write_booking(life, visit.text, visit.physician, visit.day, visit.minute, b"fulfilled")
     if visit.words and (visit.setting.inpatient or visit.run.u() < 0.6):
         write_document(life, visit, " ".join(visit.words))
@@ -133,12 +139,37 @@ def close_visit(life: Life) -> None:
         write_claim(life, visit, period)
 
 
+def _end_minute(visit: Visit) -> int:
+    """The minute of the last day at which a visit ends; who stays for days goes home between 9 and 15 o'clock."""
+    low, high = visit.setting.minutes
+    spread = (visit.minute * 7 + visit.day) % (high - low)
+    return 540 + 3 * spread if visit.end > visit.day else min(1439, visit.minute + low + spread)
+
+
+# Why somebody came, when nothing was found and no known disease is followed up.
+_OCCASIONS = {"ophthalmology": "Z01.0", "gynaecology": "Z01.4", "dentistry": "Z01.2", "general_practice": "Z00.0"}
+
+
+def _explain(visit: Visit) -> None:
+    """Give a visit without a diagnosis its reason: the disease it follows up, or an examination."""
+    life = visit.run.life
+    problem: Problem | None = visit.run.memory.get("reason")
+    if problem is not None and problem.recorded <= visit.day:
+        visit.follows = problem.id
+    elif visit.setting.code == "health_centre" or visit.physician.specialty.code == "paediatrics":
+        visit.reasons.append("Z00.1" if vitals.is_child(life, visit.day) else "Z00.0")
+    else:
+        visit.reasons.append(_OCCASIONS.get(visit.physician.specialty.code, "Z03.9"))
+
+
 def _add_companions(visit: Visit) -> None:
     """The habits of prescribing: a stomach drug, a vitamin, an injection beside what the diagnosis asks for."""
     run = visit.run
     life, u = run.life, run.u
     for drug, share in companions():
-        if u() < share and group_of(drug) not in life.groups and drug.allergy not in life.allergies:
+        if u() < share and not life.groups.keys() & groups_of(drug.key) and drug.allergy not in life.allergies:
+            if visit.antibiotic is not None and "antibiotic" in drug.class_:
+                continue
             avoid = _avoid(drug.key)
             if avoid is None or not avoid(run, visit.day):
                 prescribe(run, visit.day, drug, min(drug.days, 10))
@@ -158,15 +189,18 @@ def diagnose(run: Run, day: int, code: str, lasts: int = 0) -> None:
     if code[0] == "Z":
         reason(run, code)
         return
-    problem = problem_of(life, code)
+    problem = latest_problem(life, code)
     visit = life.visit
-    if problem is None or lasts:
+    if problem is None or 0 < problem.abated < day:
+        onset = max(life.birth, problem.abated + 1 if problem else 0, day - 2) if lasts else max(life.birth, day)
         text, id_ = run.new_id()
-        problem = Problem(code, text, id_, max(life.birth, day - (2 if lasts else 0)), day)
+        problem = Problem(code, text, id_, onset, day)
         if visit is not None:
             problem.encounter, problem.recorder = visit.id, attending(visit.physician)
         problem.abated = day + lasts if lasts else 0
         life.open_conditions.append(problem)
+    elif problem.abated:  # the same illness, seen again: it lasts longer, or stays
+        problem.abated = max(problem.abated, day + lasts) if lasts else 0
     if visit is not None and problem.id not in visit.diagnoses:
         visit.diagnoses.append(problem.id)
     run.memory["reason"] = problem
@@ -192,6 +226,11 @@ def reason_of(run: Run) -> bytes:
     return b"" if problem is None else problem.id
 
 
+def _minute(visit: Visit, day: int, after: int) -> int:
+    """When something takes place `after` minutes into a visit, or on the morning round of a later day of a stay."""
+    return min(1425, (480 if day > visit.day else visit.minute) + after)
+
+
 def order(run: Run, day: int, key: str) -> None:
     """Order a panel, take the sample, report the results."""
     visit = run.life.visit
@@ -200,17 +239,18 @@ def order(run: Run, day: int, key: str) -> None:
     panel = panels()[key]
     code = concepts.panel(key)
     spoilt = run.u() < _SPOILT
-    request = write_order(run, visit, code, False, b"revoked" if spoilt else b"completed")
     facility = run.life.home.network.facilities["hospital" if visit.setting.code in _ALWAYS_OPEN else "laboratory"]
     urgent = visit.setting.code in _ALWAYS_OPEN
     draw = run.u()
     taken, minute = (
-        (day, min(1380, visit.minute + 10 + int(draw * 40))) if urgent else (OPEN_DAY[day + 1], 420 + int(draw * 180))
+        (day, _minute(visit, day, 10 + int(draw * 40))) if urgent else (OPEN_DAY[day + 1], 420 + int(draw * 180))
     )
+    pending = _pending(run.life, taken)
+    request = write_order(run, visit, code, False, pending or (b"revoked" if spoilt else b"completed"))
     made = len(run.life.out)
     moment = ISO[taken] + CLOCK[taken][minute]
     issued = ISO[taken] + CLOCK[taken][min(1439, minute + (45 if urgent else 240) + int(draw * 60))]
-    received = ISO[taken] + CLOCK[taken][minute + 15]
+    received = ISO[taken] + CLOCK[taken][min(1439, minute + 15)]
     specimen = write_specimen(run, tests()[panel.tests[0]].specimen, request, moment, received, spoilt)
     middle = b"".join((
         visit.context, b'"effectiveDateTime":"', moment, b'","issued":"', issued, b'",', performer(facility.id),
@@ -219,10 +259,21 @@ def order(run: Run, day: int, key: str) -> None:
     if not spoilt:
         results = [result(run, day, test, middle) for test in panel.tests]
         write_report(run, visit, code, request, specimen, [r for r in results if r], moment, issued, facility.id)
-    if taken >= min(run.life.until, run.life.death):
+    if pending:
         del run.life.out[made:]  # the sample has not been taken yet; ids and draws are spent all the same
     visit.lines.append((line(code, panel.price), panel.price))
-    run.memory.pop("creatinine", None)
+    for key in _PRINTED:
+        run.memory.pop(key, None)
+
+
+_PRINTED = ("creatinine", "triglycerides", "hdl", "total_cholesterol", "haemoglobin", "mcv", "haematocrit")
+
+
+def _pending(life: Life, day: int) -> bytes:
+    """The status of an order that is to be carried out on a day that has not come, or never came; empty otherwise."""
+    if day >= life.death and day > life.admitted:
+        return b"revoked"
+    return b"active" if day >= life.until else b""
 
 
 def result(run: Run, day: int, key: str, middle: bytes) -> bytes:
@@ -234,12 +285,16 @@ def result(run: Run, day: int, key: str, middle: bytes) -> bytes:
         head, value = o.coded_result(key, _positive(key)(run, day))
         life.out.append(("Observation", text, b"".join((o.HEAD, id_, head, middle, value))))
         return id_
-    lab = o.lab_test(key, life.female)
+    if key == "egfr" and day - life.birth < 18 * YEAR:
+        return b""  # CKD-EPI is for adults
+    lab = o.lab_test(key, life.female, vitals.is_child(life, day))
     printed = round(read(run, day) * lab.scale)
     if key == "ldl" and run.memory.get("triglycerides", 0) > 400:
         return b""  # Friedewald's formula does not hold, and no laboratory prints it
     printed = 0 if printed < 0 else 9999 if printed > 9999 else printed
     run.memory[key] = printed / lab.scale
+    if life.visit is not None and life.visit.setting.inpatient:
+        life.visit.results.append((key, lab.table[printed]))
     life.out.append(("Observation", text, b"".join((
         o.HEAD, id_, lab.head, middle, b'"valueQuantity":{"value":', lab.table[printed], lab.tail(printed),
     ))))  # fmt: skip
@@ -259,14 +314,15 @@ def image(run: Run, day: int, study: Service, conclusion: str) -> None:
     if visit is None:
         return
     code = concepts.service(study.key)
-    request = write_order(run, visit, code, True)
     urgent = visit.setting.code in _ALWAYS_OPEN
     draw = run.u()
     done = day if urgent else OPEN_DAY[day + 1 + int(draw * 5)]
-    minute = min(1400, visit.minute + 60) if urgent else 540 + int(draw * 3571) % 500
+    minute = _minute(visit, day, 40) if urgent else 540 + int(draw * 3571) % 500
+    pending = _pending(run.life, done)
+    request = write_order(run, visit, code, True, pending or b"completed")
     made = len(run.life.out)
     write_imaging_report(run, visit, code, request, conclusion, done, minute)
-    if done >= min(run.life.until, run.life.death):
+    if pending:
         del run.life.out[made:]
     visit.lines.append((line(code, study.price), study.price))
 
@@ -278,7 +334,7 @@ def perform(run: Run, day: int, procedure: Service) -> None:
         return
     if visit is not None and not visit.setting.physical and procedure.kind not in ("therapy", "administrative"):
         return  # nothing can be done to somebody at a distance
-    minute = min(1430, visit.minute + 15) if visit else 600
+    minute = _minute(visit, day, 15 if visit.setting.code in _ALWAYS_OPEN else 5) if visit else 600
     write_procedure(run, visit, procedure.key, procedure.kind, day, minute, reason_of(run))
     if visit:
         visit.lines.append((line(concepts.service(procedure.key), procedure.price), procedure.price))
@@ -291,7 +347,7 @@ def dose_for(life: Life, drug: Drug, day: int) -> float:
     months = (day - life.birth) / YEAR * 12
     kilograms = size(life.female, months, life.size_z)[1]
     amount = kilograms * drug.mg_per_kg / drug.mg_per_unit / drug.per_day
-    return min(15.0, max(1.0, round(amount * 2) / 2))
+    return float(round(max(1.0, amount))) if drug.dose_unit else min(15.0, max(1.0, round(amount * 2) / 2))
 
 
 def prescribe(run: Run, day: int, drug: Drug, days: int) -> None:
@@ -302,15 +358,30 @@ def prescribe(run: Run, day: int, drug: Drug, days: int) -> None:
         return
     if drug.child and vitals.is_child(life, day):
         drug = drugs()[drug.child]
-    if drug.key in visit.drugs:
-        return  # another story has prescribed it at this visit
+    if drug.key in visit.drugs or visit.therapies & groups_of(drug.key):
+        return  # another story, or another line of this one, has prescribed it or its like at this visit
+    if "antibiotic" in drug.class_:
+        if visit.antibiotic is not None and not _goes_along(run, visit, drug):
+            return
+        visit.antibiotic = run
     visit.drugs.add(drug.key)
+    visit.therapies |= groups_of(drug.key)
     dose = dose_for(life, drug, day)
-    count = max(1, -int(-dose * drug.per_day * days // 1))
+    count = max(1, -int(-dose * drug.per_day * days / drug.dose_units // 1))
+    visit.items.append((drug, dose, days))
     request = write_request(run, visit, drug, dose, count, days, reason_of(run))
     _dispense(run, visit, drug, request, count, days)
     cost = int(count * drug.price)
     visit.lines.append((line(concepts.medication(drug.key), cost), cost))
+
+
+def _goes_along(run: Run, visit: Visit, drug: Drug) -> bool:
+    """Whether a second antibiotic is meant: a combination, or an injection before the tablets, of one and the same story."""
+    if visit.antibiotic is not run:
+        return False
+    others = [other.class_.split() for other, _, _ in visit.items if "antibiotic" in other.class_]
+    words = {*drug.class_.split(), *(word for other in others for word in other)}
+    return "combined" in words or ("injection" in words and len(others) < 2)
 
 
 def _dispense(run: Run, visit: Visit, drug: Drug, request: bytes, count: int, days: int) -> None:
@@ -338,16 +409,34 @@ def _dispense(run: Run, visit: Visit, drug: Drug, request: bytes, count: int, da
 def allergic(run: Run, day: int, substance: str, severe: bool) -> None:
     """Record an allergy once."""
     life = run.life
-    if substance not in life.allergies:
+    if life.visit is not None and any(drugs()[key].allergy == substance for key in life.visit.drugs):
+        life.push(day + 1, run, lambda same, later: allergic(same, later, substance, severe))
+    elif substance not in life.allergies:
         identifier = run.new_id()
         life.allergies[substance] = identifier[0]
         life.flags.add(f"{substance}_allergy")
         write_allergy(life, identifier, substance, day, severe)
 
 
+# ATC codes by whose beginning drugs are alike, where it is not the first five letters: blockers of angiotensin of either kind, acid
+# blockers, anti-inflammatory drugs, antihistamines, iron; and drugs of five equal letters that are taken together.
+_ALIKE = ("C09", "A02BA", "A02BC", "M01A", "R06A", "B03A")
+_TOGETHER = ("J04", "B01AC")
+_ALSO = {"compound_analgesic": "M01A", "paracetamol_codeine": "N02BE"}  # what is in them besides
+_SAME = {"A02BA": "A02B", "A02BC": "A02B"}
+
+
+@cache
+def groups_of(key: str) -> frozenset[str]:
+    """What nobody takes two of at a time."""
+    atc = drugs()[key].atc
+    own = next((start for start in _ALIKE if atc.startswith(start)), atc if atc.startswith(_TOGETHER) else atc[:5])
+    return frozenset((_SAME.get(own, own), _ALSO.get(key, own)))
+
+
 def group_of(drug: Drug) -> str:
-    """What nobody takes two of: the chemical group of the ATC code; ACE inhibitors and angiotensin blockers are one."""
-    return "C09" if drug.atc.startswith("C09") else drug.atc[:5]
+    """The group under which a long-term drug is known."""
+    return min(groups_of(drug.key))
 
 
 def start_effects(run: Run, drug: Drug) -> None:

@@ -49,7 +49,7 @@ def _write(life: Life, period: Period, child: bool) -> None:
         b',"beneficiary":{"reference":"Patient/', life.pid, b'"},"relationship":', _CHILD if child else _SELF,
         b',"period":{"start":"', ISO[period.start], closing,
         b'"},"payor":[', encode(reference("Organization", payer_id(payer.code))),
-        b'],"class":[{"type":', encode({"coding": [v3("coverage-class", "plan", "Plan")]}), b',"value":"', payer.code.encode(),
+        b'],"class":[{"type":', encode(concept([v3("coverage-class", "plan", "Plan")], "صندوق بیمه")), b',"value":"', payer.code.encode(),
         b'","name":', encode(payer.name_fa), b"}]}",
     )  # fmt: skip
     life.out.append(("Coverage", period.text, b"".join(parts)))

@@ -20,6 +20,29 @@ _HEIGHT = {
 }  # fmt: skip
 
 
+_GIRTH_MONTHS = (0, 1, 2, 4, 6, 9, 12, 18, 24)
+_GIRTH = {
+    False: (34.5, 37.3, 39.1, 41.6, 43.3, 45.0, 46.1, 47.4, 48.3),
+    True: (33.9, 36.5, 38.3, 40.6, 42.2, 43.8, 44.9, 46.2, 47.2),
+}
+
+
+def head_girth(female: bool, months: float, place: float) -> float:
+    """Head circumference in cm in the first two years."""
+    at = min(max(bisect_right(_GIRTH_MONTHS, months) - 1, 0), len(_GIRTH_MONTHS) - 2)
+    part = min(1.0, (months - _GIRTH_MONTHS[at]) / (_GIRTH_MONTHS[at + 1] - _GIRTH_MONTHS[at]))
+    girths = _GIRTH[female]
+    return (girths[at] + part * (girths[at + 1] - girths[at])) * (1 + 0.018 * place)
+
+
+def catching_up(months: float, early: float) -> tuple[float, float]:
+    """What is left of the smallness of a child born `early` weeks too soon: factors on length (and head) and on weight."""
+    if not early or months >= 24:
+        return 1.0, 1.0
+    left = early * (1 - months / 24) ** 2
+    return 1 - 0.022 * left, 1 - 0.075 * left
+
+
 def size(female: bool, months: float, place: float) -> tuple[float, float]:
     """Height in cm and weight in kg at an age in months, for a child `place` standard deviations from the median."""
     at = min(max(bisect_right(_MONTHS, months) - 1, 0), len(_MONTHS) - 2)

@@ -1,5 +1,6 @@
 """From the latent state to printed laboratory values, with noise. Quantities that depend on each other are derived together."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 from math import exp
 
@@ -52,6 +53,19 @@ def creatinine_for(gfr: float, age: float, female: bool) -> float:
     return float(kappa * scaled ** (-1 / 1.2))
 
 
+# A healthy child's serum creatinine (mg/dL) by age: Q of the full age spectrum equation, https://doi.org/10.1093/ndt/gfv454.
+_Q_AGES = (0.0, 1.0, 5.0, 10.0, 15.0, 18.0)
+_Q = {False: (0.23, 0.26, 0.38, 0.51, 0.72, 0.88), True: (0.23, 0.26, 0.38, 0.51, 0.64, 0.69)}
+
+
+def childs_creatinine(gfr: float, age: float, female: bool) -> float:
+    """The serum creatinine (mg/dL) of somebody under 18."""
+    at = min(max(bisect_right(_Q_AGES, age) - 1, 0), len(_Q_AGES) - 2)
+    part = (age - _Q_AGES[at]) / (_Q_AGES[at + 1] - _Q_AGES[at])
+    usual = _Q[female][at] + part * (_Q[female][at + 1] - _Q[female][at])
+    return usual * 107.3 / gfr
+
+
 def egfr_of(creatinine: float, age: float, female: bool) -> float:
     """CKD-EPI 2021's eGFR from serum creatinine in mg/dL."""
     kappa, alpha, factor = (0.7, -0.241, 1.012) if female else (0.9, -0.302, 1.0)
@@ -61,9 +75,9 @@ def egfr_of(creatinine: float, age: float, female: bool) -> float:
 
 def _creatinine(run: Run, day: int) -> float:
     life = run.life
-    age = max(18.0, (day - life.birth) / YEAR)
+    age = (day - life.birth) / YEAR
     gfr = max(4.0, min(130.0, life.level(_GFR, day)))
-    return creatinine_for(gfr, age, life.female)
+    return childs_creatinine(gfr, age, life.female) if age < 18 else creatinine_for(gfr, age, life.female)
 
 
 def _egfr(run: Run, day: int) -> float:
@@ -82,7 +96,11 @@ def _triglycerides(run: Run, day: int) -> float:
 
 
 def _total_cholesterol(run: Run, day: int) -> float:
-    return run.life.level(_LDL, day) + run.life.level(_HDL, day) + exp(run.life.level(_LTG, day)) / 5
+    """The sum of its parts, those of the same sample where they are printed, so that Friedewald's LDL is the latent one."""
+    life, memory = run.life, run.memory
+    hdl = memory["hdl"] if "hdl" in memory else life.level(_HDL, day)
+    triglycerides = memory["triglycerides"] if "triglycerides" in memory else exp(life.level(_LTG, day))
+    return float(life.level(_LDL, day) + hdl + triglycerides / 5)
 
 
 def _ldl(run: Run, day: int) -> float:

@@ -33,6 +33,7 @@ class Variable:
     male: float = 0.0
     female: float = 0.0
     slope: float = 0.0
+    lower: float = 1.0
     threshold: float | None = None
     percent_male: tuple[tuple[float, float], ...] = ()
     percent_female: tuple[tuple[float, float], ...] = ()
@@ -87,19 +88,47 @@ def _variable_keys() -> Keys:
     return np.array([stream_key(f"latent.{name}") for name in variables()], dtype=np.uint64)
 
 
-def start(keys: Keys, shared: Floats, female: NDArray[np.bool_], births: Floats, day: int) -> tuple[Floats, Floats]:
-    """The state on `day` and its drift per day: two arrays of shape (members, variables)."""
+GROWING, GROWN = 12, 18
+"""Between these ages a child's mean becomes an adult's."""
+
+
+def _means(variable: Variable, female: NDArray[np.bool_], ages: Floats) -> Floats:
+    grown = np.clip(ages, GROWN, 95)
+    adult = np.where(female, variable.mean(True, grown), variable.mean(False, grown))
+    part = np.clip((ages - GROWING) / (GROWN - GROWING), 0.0, 1.0)
+    return np.asarray(variable.child + part * (adult - variable.child))
+
+
+@cache
+def drift_from(age: int, female: bool) -> list[float]:
+    """The drift per day of each variable from the 12th or the 18th birthday on."""
+    years = GROWN - GROWING if age == GROWING else 5
+    sex, then = np.array([female]), np.array([float(age)])
+    return [
+        float((_means(v, sex, then + years) - _means(v, sex, then))[0]) / (years * YEAR) for v in variables().values()
+    ]
+
+
+def start(
+    keys: Keys, shared: Floats, female: NDArray[np.bool_], births: Floats, day: int, statures: Floats
+) -> tuple[Floats, Floats]:
+    """The state on `day` and its drift per day: two arrays of shape (members, variables).
+
+    `statures` are the deviates by which people were tall or short as children: they stay so. The drift holds until the 12th and
+    the 18th birthday, when `drift_from` takes its place.
+    """
     own = normals(uniforms(keys, _variable_keys()))
     ages = (day - births) / YEAR
-    adult = ages >= 18
+    growing = (ages >= GROWING) & (ages < GROWN)
+    ramp = np.where(female[:, None], drift_from(GROWING, True), drift_from(GROWING, False))
     state = np.empty((len(keys), len(variables())))
     drift = np.zeros_like(state)
     for variable in variables().values():
-        deviate = share(shared, variable.factors, own[:, variable.index])
-        grown = np.clip(ages, 18, 95)
-        means = np.where(female, variable.mean(True, grown), variable.mean(False, grown))
-        later = np.where(female, variable.mean(True, grown + 5), variable.mean(False, grown + 5))
-        column = np.where(adult, means, variable.child) + variable.sd * deviate
-        state[:, variable.index] = np.clip(column, variable.low, variable.high)
-        drift[:, variable.index] = np.where(adult & (ages < 90), (later - means) / (5 * YEAR), 0.0)
+        at = variable.index
+        deviate = statures if variable.name == "height" else share(shared, variable.factors, own[:, at])
+        means, later = _means(variable, female, ages), _means(variable, female, ages + 5)
+        column = means + variable.sd * np.where(deviate < 0, variable.lower, 1.0) * deviate
+        state[:, at] = np.clip(column, variable.low, variable.high)
+        slow = np.where((ages >= GROWN) & (ages < 90), (later - means) / (5 * YEAR), 0.0)
+        drift[:, at] = np.where(growing, ramp[:, at], slow)
     return state, drift

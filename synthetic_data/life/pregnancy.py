@@ -7,7 +7,7 @@ two agree although they are written apart.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..calendars import OPEN_DAY
+from ..calendars import OPEN_DAY, YEAR
 from ..catalogue.tables import drugs
 from ..conditions.program import Story
 from ..fhir import observations as o
@@ -16,7 +16,7 @@ from ..households import WOMAN, Member
 from ..randomness import draws, member_key, stream_key
 from ..world.tables import load
 from . import care, vitals
-from .growth import size
+from .growth import catching_up, head_girth, size
 from .modules import module_run, one
 from .record import Life, Run
 from .vaccination import birth_doses
@@ -138,9 +138,13 @@ _GESTATION = o.vital("11885-1", "Gestational age Estimated from last menstrual p
 def plan_birth(life: Life) -> None:
     """Put a child's own birth on its agenda, when it lies within the written history."""
     member = life.who.member
-    if member.mother >= 0 and member.birth >= life.window:
+    if member.mother < 0 or member.birth < life.window - 2 * YEAR:
+        return
+    birth = birth_of(life.engine.spec.seed, member)
+    life.early = 38.5 - birth.weeks if birth.weeks < 38 else 0.0
+    if member.birth >= life.window:
         run = module_run(life, "birth")
-        run.memory["birth"] = birth_of(life.engine.spec.seed, member)
+        run.memory["birth"] = birth
         life.push(member.birth, run, _be_born)
 
 
@@ -151,12 +155,12 @@ def _be_born(run: Run, day: int) -> None:
         return
     care.reason(run, "Z38.0")
     height, kilograms = size(life.female, 0, life.size_z)
-    if birth.weeks < 38:
-        kilograms *= 1 - 0.075 * (38.5 - birth.weeks)
-        height *= 1 - 0.022 * (38.5 - birth.weeks)
+    girth = head_girth(life.female, 0, life.size_z)
+    length, mass = catching_up(0, life.early)
+    height, girth, kilograms = height * length, girth * length, kilograms * mass
     vitals.write(run, visit, o.WEIGHT, TENTHS[max(9, round(kilograms * 10))], o.KG)
     vitals.write(run, visit, o.HEIGHT, TENTHS[round(height * 10)], o.CM)
-    vitals.write(run, visit, o.HEAD_GIRTH, TENTHS[round(height * 6.9)], o.CM)
+    vitals.write(run, visit, o.HEAD_GIRTH, TENTHS[round(girth * 10)], o.CM)
     vitals.write(run, visit, _GESTATION, INTEGERS[int(birth.weeks)], o.unit("wk"))
     first = 6 if birth.weeks < 33 else 8 + (run.u() < 0.6)
     vitals.write(run, visit, _APGAR[0], INTEGERS[first], o.SCORE)

@@ -10,6 +10,7 @@ from ..person import Family, Home, Identity
 from ..randomness import Draw
 
 if TYPE_CHECKING:
+    from ..catalogue.tables import Drug
     from ..conditions.program import Story
     from ..world.providers import Practitioner
     from .coverage import Period
@@ -27,7 +28,8 @@ class Life:
     """
 
     __slots__ = (
-        "admitted", "agenda", "allergies", "begun", "birth", "coverages", "death", "drift", "engine", "family", "female", "flags",
+        "admitted", "agenda", "allergies", "begun", "birth", "busy_day", "busy_until", "coverages", "death", "doses", "drift",
+        "early", "engine", "family", "female", "flags",
         "groups", "home", "insured", "key", "known", "open_conditions", "out", "patient", "phase", "pid", "pushed", "runs", "size_z",
         "state", "subject", "until", "visit", "who", "window",
     )  # fmt: skip
@@ -49,6 +51,7 @@ class Life:
         self.visit: Visit | None = None
         self.pushed = 0
         self.known = False  # whether the care network has met this person within the history
+        self.busy_day = self.busy_until = -1  # the day and minute at which the last visit ended
         self.admitted = 0  # the day until which the person lies in hospital
         self.flags: set[str] = set()
         self.allergies: dict[str, str] = {}
@@ -61,7 +64,14 @@ class Life:
         self.state: list[float] = []
         self.drift: list[float] = []
         self.phase = 0  # the person's place in the lattice of follow-up days
+        self.doses: dict[str, int] = {}  # vaccine series -> doses given
+        self.early = 0.0  # weeks by which a small child was born before 38.5 weeks, if before 38
         self.size_z = 0.0  # how tall and heavy for age, as a child
+
+    @property
+    def died(self) -> bool:
+        """Whether this person is dead when the population is seen."""
+        return self.death < self.until
 
     def push(self, day: int, run: "Run", enter: Callable[["Run", int], None]) -> None:
         """Put something on the agenda. Ties of a day are settled by story, then by order within it."""
@@ -110,8 +120,9 @@ class Visit:
     """An encounter while it is open: one day in a clinic, or a stay in hospital."""
 
     __slots__ = (
-        "context", "day", "diagnoses", "drugs", "end", "id", "lines", "minute", "physician", "reasons", "run", "setting", "start", "text",
-        "words",
+        "antibiotic", "context", "day", "diagnoses", "drugs", "end", "follows", "id", "items", "lines", "minute", "physician",
+        "reasons", "results", "run", "setting", "start", "text",
+        "therapies", "words",
     )  # fmt: skip
 
     def __init__(self, run: "Run", setting: "Setting", physician: "Practitioner", day: int, minute: int) -> None:
@@ -124,6 +135,11 @@ class Visit:
         self.diagnoses: list[bytes] = []
         self.lines: list[tuple[bytes, int]] = []
         self.drugs: set[str] = set()  # prescribed at this visit
+        self.therapies: set[str] = set()  # the groups of those drugs
+        self.items: list[tuple[Drug, float, int]] = []  # (drug, dose, days), for the letter
+        self.results: list[tuple[str, bytes]] = []  # (test, printed value), for the letter
+        self.antibiotic: Run | None = None  # the story that has prescribed an antibiotic here
+        self.follows: bytes = b""  # the id of the diagnosis that a visit without a new one follows up
         self.reasons: list[str] = []
         self.words: list[str] = []
 

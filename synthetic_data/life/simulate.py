@@ -89,7 +89,8 @@ class Engine:
         female = np.array([who.member.female for who, _ in people])
         shared = latent.factors(keys)
         forced = self._force(keys, births, female, shared)
-        state, drift = latent.start(keys, shared, female, births, self.window)
+        statures = normals(own[:, 1])
+        state, drift = latent.start(keys, shared, female, births, self.window, statures)
         lives = [Life(who, family, key, self) for (who, family), key in zip(people, keys.tolist(), strict=True)]
         columns = zip(lives, state.tolist(), drift.tolist(), own.tolist(), strict=True)
         for life, levels, slopes, (phase, size, dying, _) in columns:
@@ -97,6 +98,7 @@ class Engine:
             life.phase = int(phase * 3600)
             life.size_z = NORMAL[int(size * NORMAL_SIZE)]
             self._mortality(life, dying)
+            _plan_growth(life)
         group = _Group(lives, keys, births, female, shared, forced)
         for story in self.stories.values():
             self._begin_all(story, group)
@@ -267,6 +269,28 @@ class _Group:
         self.forced = forced  # liabilities that a cohort prescribes
         self.rural = np.array([life.home.rural for life in lives])
         self.thalassaemia = np.array([life.home.city.province.thalassaemia for life in lives])
+
+
+def _plan_growth(life: Life) -> None:
+    """From the 12th birthday on a child's body becomes an adult's; from the 18th it ages like one."""
+    for age in (latent.GROWING, latent.GROWN):
+        day = life.birth + int(age * YEAR)
+        if life.window < day < life.until:
+            life.push(day, module_run(life, "background"), _grow(age))
+
+
+@cache
+def _grow(age: int) -> Callable[[Run, int], None]:
+    def grow(run: Run, day: int) -> None:
+        life = run.life
+        drift = latent.drift_from(age, life.female)
+        lived = day - life.window
+        life.state = [
+            level + (old - new) * lived for level, old, new in zip(life.state, life.drift, drift, strict=True)
+        ]
+        life.drift = drift
+
+    return grow
 
 
 def _plan_moves(life: Life) -> None:

@@ -12,7 +12,8 @@ from .modules import module_run
 from .record import Life, Run, Visit
 
 _FIRST_EPI = 1984
-_COVID = ("2021-06", "2021-07", "2022-01")
+_COVID_FROM = "2021-06"
+_SERIES = {"02": "polio", "178": "polio", "01": "dtp", "102": "dtp"}  # vaccines whose doses are counted together
 
 
 class Dose(NamedTuple):
@@ -61,7 +62,7 @@ def _plan_schedule(life: Life, run: Run, last: int) -> None:
         if missed or day > last or not dose.start <= day < dose.end:
             continue
         if day < life.window:
-            write_immunization(run, None, dose.cvx, dose.number, day)
+            _write(run, None, dose.cvx, day)
         elif months or life.who.member.mother < 0:
             life.push(day, run, _give(dose))
 
@@ -73,9 +74,17 @@ def _give(dose: Dose) -> Callable[[Run, int], None]:
         if dose.months and run.memory.get("last") != day:
             reason(run, "Z23")
             run.memory["last"] = day
-        write_immunization(run, visit, dose.cvx, dose.number, day)
+        _write(run, visit, dose.cvx, day)
 
     return give
+
+
+def _write(run: Run, visit: Visit | None, cvx: str, day: int) -> None:
+    """One dose, numbered as the doses before it were really given."""
+    series = _SERIES.get(cvx, cvx)
+    doses = run.life.doses
+    number = doses[series] = doses.get(series, 0) + 1
+    write_immunization(run, visit, cvx, number, day)
 
 
 def birth_doses(run: Run, day: int, visit: Visit) -> None:
@@ -83,13 +92,13 @@ def birth_doses(run: Run, day: int, visit: Visit) -> None:
     if run.u() < load("vaccination")["coverage"]:
         for dose in schedule():
             if dose.months == 0 and dose.start <= day < dose.end:
-                write_immunization(run, visit, dose.cvx, dose.number, day)
+                _write(run, visit, dose.cvx, day)
 
 
 def _covid(life: Life, run: Run, last: int) -> None:
-    for number, month in enumerate(_COVID, 1):
-        day = day_of_month(month) + int(run.u() * 60)
-        if number == 3 and run.u() > 0.5:
-            return
-        if life.birth + 18 * YEAR <= day < min(last, life.window):
-            write_immunization(run, None, "510", number, day)
+    first = max(day_of_month(_COVID_FROM), life.birth + int(18 * YEAR)) + int(run.u() * 75)
+    second = first + 28 + int(run.u() * 14)
+    third = second + 120 + int(run.u() * 90)
+    for day in (first, second, third)[: 3 if run.u() < 0.5 else 2]:
+        if day < min(last, life.window):
+            _write(run, None, "510", day)

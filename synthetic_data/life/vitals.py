@@ -6,12 +6,13 @@ from ..calendars import YEAR
 from ..fhir import observations as o
 from ..fhir.fragments import INTEGERS, TENTHS
 from ..randomness import NORMAL
-from .growth import size
+from .growth import catching_up, head_girth, size
 from .latent import variables
 from .record import Life, Run, Visit
 
 _V = {name: variable.index for name, variable in variables().items()}
 _SBP, _DBP, _PULSE, _TEMP, _BMI, _HEIGHT = (_V[n] for n in ("sbp", "dbp", "pulse", "temp", "bmi", "height"))
+_OWN_BUILD = 8  # years
 
 
 def write(run: Run, visit: Visit, head: bytes, number: bytes, tail: bytes) -> None:
@@ -44,18 +45,31 @@ def weight(run: Run, visit: Visit) -> None:
     age = (visit.day - life.birth) / YEAR
     if age < 18:
         height, kilograms = size(life.female, age * 12, life.size_z)
+        length, mass = catching_up(age * 12, life.early)
+        height, kilograms = height * length, kilograms * mass
+        if age > _OWN_BUILD:  # the build of the adult shows little by little
+            grown = max(13.0, life.level(_BMI, visit.day)) * height * height / 10_000
+            kilograms *= (grown / kilograms) ** ((age - _OWN_BUILD) / (18 - _OWN_BUILD))
     else:
-        height = life.level(_HEIGHT, visit.day)
-        kilograms = life.level(_BMI, visit.day) * height * height / 10_000
+        height = round(life.level(_HEIGHT, visit.day), 1)
+        kilograms = max(13.0, life.level(_BMI, visit.day)) * height * height / 10_000
     noise = NORMAL[int(run.u() * 4096)]
-    tenths = max(15, round(kilograms * (1 + 0.004 * noise) * 10))
+    tenths = max(9, round(kilograms * (1 + 0.004 * noise) * 10))
     write(run, visit, o.WEIGHT, TENTHS[tenths], o.KG)
     if age < 18:
         write(run, visit, o.HEIGHT, TENTHS[round(height * 10)], o.CM)
         if age < 2:
-            girth = 34.5 + 13.5 * (1 - 1 / (1 + age * 12 / 5.0)) - (0.8 if life.female else 0.0)
-            write(run, visit, o.HEAD_GIRTH, TENTHS[round(girth * 10)], o.CM)
+            write(
+                run,
+                visit,
+                o.HEAD_GIRTH,
+                TENTHS[round(head_girth(life.female, age * 12, life.size_z) * length * 10)],
+                o.CM,
+            )
     else:
+        if "measured" not in life.flags:  # an adult's height is taken once
+            life.flags.add("measured")
+            write(run, visit, o.HEIGHT, TENTHS[round(height * 10)], o.CM)
         write(run, visit, o.BMI, TENTHS[round(tenths * 10_000 / (height * height))], o.KG_M2)
 
 

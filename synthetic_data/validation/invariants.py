@@ -13,9 +13,10 @@ from ..calendars import day_of, is_holiday, jalali_text
 from ..catalogue.tables import drugs
 from ..life.growth import size
 from ..life.laboratory import egfr_of
+from . import coherence
+from .coherence import Roles
 from .record import Json, Record, code_of, target_of
 
-Roles = dict[str, tuple[str, str]]
 Rule = Callable[[Record, Roles], Iterator[str]]
 
 MOMENTS = {
@@ -132,13 +133,20 @@ def _pregnancies(record: Record) -> list[tuple[str, str]]:
     return found
 
 
+_FORBIDDEN = {
+    "penicillin": ("J01C",), "cephalosporin": ("J01D",), "nsaid": ("M01A", "B01AC06", "SBX-compound-analgesic"),
+}  # fmt: skip
+_NOT_FOR_CHILDREN = ("J01M", "N02AJ", "C09", "A10BB")
+
+
 def contraindications(record: Record, roles: Roles) -> Iterator[str]:
-    """No blockers of angiotensin, statins or warfarin in pregnancy, no metformin at an eGFR below 25, no drug of a known allergy."""
+    """No blockers of angiotensin, statins or warfarin in pregnancy, no metformin at an eGFR below 25, no drug of a known allergy,
+    no quinolones or codeine in children."""
     pregnancies = _pregnancies(record)
     filtration = sorted(
         (o["effectiveDateTime"], o["valueQuantity"]["value"]) for o in record.of("Observation") if code_of(o["code"]) == "98979-8"
     )  # fmt: skip
-    penicillin = [a["recordedDate"] for a in record.of("AllergyIntolerance") if code_of(a["code"]) == "penicillin"]
+    allergies = [(code_of(a["code"]), a["recordedDate"]) for a in record.of("AllergyIntolerance")]
     for request in record.of("MedicationRequest"):
         atc, when = _atc(request), request["authoredOn"]
         if atc.startswith(("C09", "C10AA", "B01AA")) and any(start < when[:10] < end for start, end in pregnancies):
@@ -146,8 +154,15 @@ def contraindications(record: Record, roles: Roles) -> Iterator[str]:
         known = [value for moment, value in filtration if moment < when]
         if atc == "A10BA02" and known and max(known[-2:]) < 25:
             yield f"metformin at an eGFR of {known[-1]}: MedicationRequest/{request['id']}"
-        if atc.startswith("J01C") and any(day < when[:10] for day in penicillin):
-            yield f"penicillin in spite of an allergy: MedicationRequest/{request['id']}"
+        names = (atc, code_of(request["medicationCodeableConcept"]))
+        if any(
+            day <= when[:10] and name.startswith(_FORBIDDEN.get(substance, ("-",)))
+            for substance, day in allergies
+            for name in names
+        ):
+            yield f"{atc} in spite of an allergy: MedicationRequest/{request['id']}"
+        if atc.startswith(_NOT_FOR_CHILDREN) and when[:10] < f"{int(record.birth[:4]) + 11}{record.birth[4:]}":
+            yield f"{atc} in a child: MedicationRequest/{request['id']}"
 
 
 _BY_WEIGHT = {f"SBX-{key.replace('_', '-')}": drug for key, drug in drugs().items() if drug.mg_per_kg}
@@ -292,7 +307,7 @@ def orthography(record: Record, roles: Roles) -> Iterator[str]:
 
 RULES: tuple[Rule, ...] = (
     within_life, sex_and_age, dates_in_order, dispensing, reasons, contraindications, doses, bounds, panels_agree, vaccines,
-    admissions, bookings, distance, places, insurance, persian_dates, orthography,
+    admissions, bookings, distance, places, insurance, persian_dates, orthography, *coherence.RULES,
 )  # fmt: skip
 
 

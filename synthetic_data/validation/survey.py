@@ -10,7 +10,8 @@ from ..catalogue.tables import drugs
 from ..generator import Simulation
 from ..life.latent import variables
 from ..population import PopulationSpec
-from .invariants import Roles, check, roles_of
+from .coherence import Roles
+from .invariants import check, roles_of
 from .record import Record, code_of, target_of
 
 _INDEX = {name: variable.index for name, variable in variables().items()}

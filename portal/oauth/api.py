@@ -204,6 +204,7 @@ def _documents(oauth: OAuth, environment: str) -> list[Any]:
 
     places = {
         f"/.well-known/oauth-authorization-server/{environment}": described,
+        f"/{environment}/.well-known/oauth-authorization-server": described,
         f"/{environment}/.well-known/openid-configuration": described,
         f"/{environment}/fhir/R4/.well-known/smart-configuration": smart,
     }

@@ -250,6 +250,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
                 signed_in_at=grant.signed_in_at,
                 nonce=nonce,
                 fhir_user=more.get("fhirUser", ""),
+                access_token=body["access_token"],
                 algorithm="ES256" if client.profile == "fapi2" else "RS256",
                 now=exchange.now,
             )

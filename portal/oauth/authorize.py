@@ -24,6 +24,7 @@ PUSHED_LIFETIME = timedelta(seconds=60)
 PUSHED_PREFIX = "urn:ietf:params:oauth:request_uri:"
 # RFC 7636 section 4.2: base64url of a SHA-256.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_LOOPBACK = re.compile(r"(?P<host>http://(?:127\.0\.0\.1|\[::1\]))(?::(?P<port>[0-9]{1,5}))?(?P<rest>/[!-~]*)")
 _ALWAYS = (*scopes.OPENID, *scopes.LAUNCH, "online_access")
 
 
@@ -47,6 +48,41 @@ class Accepted:
     challenge: str
     thumbprint: str
     launch: Launch | None
+    fresh_from: datetime | None = None
+    """An older sign-in does not count."""
+
+
+def redirects_to(uri: str, registered_uris: frozenset[str]) -> bool:
+    """Whether `uri` is registered, character by character; on a loopback address the port is the App's affair.
+
+    RFC 8252 section 7.3 and OAuth 2.1 section 8.4.2: a native App listens where the system finds it a port.
+    """
+    if uri in registered_uris:
+        return True
+    found = _LOOPBACK.fullmatch(uri)
+    if found is None or len(uri) > 500 or not 0 < int(found["port"] or 80) < 65536:
+        return False
+    return any(
+        known is not None and (known["host"], known["rest"]) == (found["host"], found["rest"])
+        for known in map(_LOOPBACK.fullmatch, registered_uris)
+    )
+
+
+def fresh_from(parameters: dict[str, str], now: datetime) -> datetime | None:
+    """Since when a sign-in must be to count (OpenID Connect Core section 3.1.2.1); raises `OAuthFault`."""
+    prompts = parameters.get("prompt", "").split(" ")
+    if "none" in prompts:
+        if len(prompts) > 1:
+            raise invalid_request("prompt=none stands alone")
+        raise OAuthFault("interaction_required", "this server always asks the person; prompt=none cannot succeed")
+    if "login" in prompts or "select_account" in prompts:
+        return now
+    age = parameters.get("max_age")
+    if age is None:
+        return None
+    if not (age.isascii() and age.isdigit() and len(age) < 10):
+        raise invalid_request("max_age must be a whole number of seconds")
+    return now - timedelta(seconds=int(age))
 
 
 def location(redirect_uri: str, issuer: str, state: str | None, **parameters: str) -> str:
@@ -90,7 +126,7 @@ class AuthorizationRequests:
     ) -> Accepted:
         """Check parameters that came directly or were pushed."""
         redirect_uri = parameters.get("redirect_uri", "")
-        if redirect_uri not in client.redirect_uris:
+        if not redirects_to(redirect_uri, client.redirect_uris):
             raise invalid_request("redirect_uri is not, character by character, one that is registered for this App")
         state = parameters.get("state")
         try:
@@ -103,6 +139,7 @@ class AuthorizationRequests:
                 nonce=parameters.get("nonce"),
                 thumbprint=self._thumbprint(parameters),
                 launch=await self._launch(session, client, parameters, now),
+                fresh_from=fresh_from(parameters, now),
             )
         except OAuthFault as fault:
             target = location(redirect_uri, self._issuer, state, **fault.body)
@@ -123,8 +160,6 @@ class AuthorizationRequests:
             raise OAuthFault("unsupported_response_type", "response_type must be code")
         if parameters.get("response_mode", "query") != "query":
             raise invalid_request("response_mode must be query")
-        if parameters.get("prompt") == "none":
-            raise OAuthFault("interaction_required", "this server always asks the person; prompt=none cannot succeed")
         if "registration" in parameters:
             raise OAuthFault("registration_not_supported", "Apps are registered in the portal")
         challenge = parameters.get("code_challenge", "")
@@ -170,8 +205,8 @@ class AuthorizationRequests:
             return None
         query = select(Launch).where(Launch.token_hash == opaque.digest(handle))
         launch = (await session.scalars(query)).one_or_none()
-        if launch is None or launch.client_id != client.client_id or launch.expires_at <= now:
-            raise invalid_request("launch is unknown here, was meant for another App, or has expired")
+        if launch is None or launch.client_id != client.client_id or launch.expires_at <= now or launch.used_at:
+            raise invalid_request("launch is unknown here, was meant for another App, was used before, or has expired")
         if launch.fault == "unknown_launch":
             raise invalid_request("launch is unknown here (a fault you chose in the simulator)")
         return launch
@@ -252,6 +287,7 @@ class AuthorizationRequests:
                 patient=accepted.launch.patient if accepted.launch else "",
                 created_at=now,
                 expires_at=now + INTERACTION_LIFETIME,
+                fresh_from=accepted.fresh_from,
             )
         )
         await session.flush()

@@ -38,3 +38,9 @@ def invalid_token(description: str) -> OAuthFault:
     """RFC 6750 section 3.1."""
     challenge = f'Bearer error="invalid_token", error_description="{description}"'
     return OAuthFault("invalid_token", description, status=401, headers={"www-authenticate": challenge})
+
+
+def token_missing() -> OAuthFault:
+    """RFC 6750 section 3: who shows nothing is told the scheme, not an error."""
+    challenge = {"www-authenticate": 'Bearer realm="oauth"'}
+    return OAuthFault("invalid_token", "an access token is needed", status=401, headers=challenge)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -74,6 +75,42 @@ def private(template: Template, redirect_uri: str) -> Template:
     return template
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A browser at an open authorization: the App that asks, the launch it came from, and who is signed in, if anybody."""
+
+    interaction: Interaction
+    client: ClientRecord
+    launch: Launch | None
+    person: CitizenSignIn | None
+
+
+async def visit(
+    environment: FromPath[str],
+    handle: FromPath[str],
+    request: AnyRequest,
+    session: Db,
+    now: Now,
+    shell: ShellValues,
+    oauth: Server,
+) -> Visit:
+    """Dependency of every page of an authorization; raises `Ended` where there is none to go on with.
+
+    A launch has its own person, and an App may have asked for a fresh sign-in: any other counts as none.
+    """
+    interaction, client, launch = await opened(session, oauth, environment, handle, now)
+    person = await who(request, session, shell, environment, client.tenant, now)
+    if person is not None:
+        foreign = launch is not None and person.reference != launch.user
+        stale = interaction.fresh_from is not None and person.created_at < interaction.fresh_from
+        if foreign or stale:
+            person = None
+    return Visit(interaction, client, launch, person)
+
+
+Visited = NamedDependency[SkipValidation[Visit]]
+
+
 async def opened(
     session: AsyncSession, oauth: OAuth, environment: str, handle: str, now: datetime
 ) -> tuple[Interaction, ClientRecord, Launch | None]:
@@ -99,16 +136,12 @@ async def continue_page(
     handle: FromPath[str],
     request: AnyRequest,
     session: Db,
-    now: Now,
-    shell: ShellValues,
     oauth: Server,
     people: Persons,
+    visit: Visited,
 ) -> Template:
     """Whatever the authorization waits for: a sign-in, a patient, a decision."""
-    interaction, client, launch = await opened(session, oauth, environment, handle, now)
-    person = await who(request, session, shell, environment, client.tenant, now)
-    if person is not None and launch is not None and person.reference != launch.user:
-        person = None
+    interaction, client, person = visit.interaction, visit.client, visit.person
     search = request.query_params.get("name", "")[:60]
     context: dict[str, Any] = {
         "place": place_of(environment, handle),
@@ -118,7 +151,7 @@ async def continue_page(
         "form": Form(),
     }
     if person is None:
-        return private(await _sign_in(context, oauth, people, launch, request), interaction.redirect_uri)
+        return private(await _sign_in(context, oauth, people, visit.launch, request), interaction.redirect_uri)
     if request.query_params.get("step") == "patient" or await _patient_missing(session, interaction, person):
         found = await people.search(environment, client.tenant, "Patient", search)
         context |= {"people": found, "person": person}
@@ -183,9 +216,10 @@ async def sign_in(
     shell: ShellValues,
     oauth: Server,
     people: Persons,
+    visit: Visited,
 ) -> Redirect:
     """Sign in as the persona that was picked."""
-    _, client, launch = await opened(session, oauth, environment, handle, now)
+    client, launch = visit.client, visit.launch
     if environment not in oauth.personas or environment in oauth.identity:
         raise SignInUnavailable
     form = await read_form(request)
@@ -204,18 +238,15 @@ async def choose_patient(
     handle: FromPath[str],
     request: AnyRequest,
     session: Db,
-    now: Now,
-    shell: ShellValues,
-    oauth: Server,
     people: Persons,
+    visit: Visited,
 ) -> Redirect:
     """Take the patient a practitioner picked."""
-    interaction, client, _ = await opened(session, oauth, environment, handle, now)
-    person = await who(request, session, shell, environment, client.tenant, now)
+    interaction, person = visit.interaction, visit.person
     if person is None:
         return see(place_of(environment, handle))
     form = await read_form(request)
-    patient = await people.find(environment, client.tenant, f"Patient/{form['patient']}")
+    patient = await people.find(environment, visit.client.tenant, f"Patient/{form['patient']}")
     own = person.reference == f"Patient/{form['patient']}"
     if patient is None or not (own or person.reference.startswith("Practitioner/")):
         raise NotFound
@@ -230,14 +261,13 @@ async def decide(
     request: AnyRequest,
     session: Db,
     now: Now,
-    shell: ShellValues,
     oauth: Server,
     people: Persons,
+    visit: Visited,
 ) -> Redirect | Template:
     """Take the person's yes or no, and go back to the App with it."""
-    interaction, client, launch = await opened(session, oauth, environment, handle, now)
-    person = await who(request, session, shell, environment, client.tenant, now)
-    if person is None or (launch is not None and launch.user != person.reference):
+    interaction, client, launch, person = visit.interaction, visit.client, visit.launch, visit.person
+    if person is None:
         return see(place_of(environment, handle))
     form = await read_form(request)
     issuer = oauth.tokens.issuer(environment)
@@ -273,11 +303,11 @@ async def another_person(
     session: Db,
     now: Now,
     shell: ShellValues,
-    oauth: Server,
+    visit: Visited,
 ) -> Redirect:
     """Sign the person out, so that somebody else can sign in."""
-    interaction, client, _ = await opened(session, oauth, environment, handle, now)
-    person = await who(request, session, shell, environment, client.tenant, now)
+    interaction = visit.interaction
+    person = await who(request, session, shell, environment, visit.client.tenant, now)
     if person is not None:
         await interactions.sign_out(session, person, now)
     if interaction.launch_id is None:

@@ -138,6 +138,8 @@ async def approve(
     if launch is None and interaction.patient and sign_in.reference.startswith("Patient/"):
         _only_own(interaction, sign_in)
     await _decide(session, interaction, now)
+    if launch is not None:
+        await _use(session, launch, now)
     fault = launch.fault if launch else ""
     grant = DataAccessGrant(
         id=new_id("grt"),
@@ -194,6 +196,19 @@ async def _decide(session: AsyncSession, interaction: Interaction, now: datetime
         .execution_options(synchronize_session=False)
     )
     if decided.scalar_one_or_none() is None:
+        raise Ended
+
+
+async def _use(session: AsyncSession, launch: Launch, now: datetime) -> None:
+    """A launch leads to one grant; who comes second finds it ended."""
+    used = await session.execute(
+        update(Launch)
+        .where(Launch.id == launch.id, Launch.used_at.is_(None))
+        .values(used_at=now)
+        .returning(Launch.id)
+        .execution_options(synchronize_session=False)
+    )
+    if used.scalar_one_or_none() is None:
         raise Ended
 
 

@@ -66,7 +66,8 @@ def authorization_server(public_url: str, environment: str, grant_types: list[st
         "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
         "subject_types_supported": ["public"],
-        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser"],
+        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "at_hash", "nonce", "fhirUser"],
+        "prompt_values_supported": ["login", "consent", "select_account"],
         "ui_locales_supported": ["fa", "en"],
         "service_documentation": f"{public_url}/docs/",
     }

@@ -102,6 +102,8 @@ class Interaction(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     decided_at: Mapped[datetime | None]
+    # OpenID Connect `prompt=login` and `max_age`: an older sign-in does not count here.
+    fresh_from: Mapped[datetime | None]
 
 
 class Launch(Base):
@@ -120,6 +122,8 @@ class Launch(Base):
     fault: Mapped[str] = mapped_column(String(32), default="")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    # When an authorization was granted in it; a launch leads to one.
+    used_at: Mapped[datetime | None]
 
 
 class CitizenSignIn(Base):

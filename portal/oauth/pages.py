@@ -28,6 +28,7 @@ def routes(oauth: OAuth, people: People) -> list[Router]:
             dependencies={
                 "oauth": Provide(lambda: oauth, sync_to_thread=False),
                 "people": Provide(lambda: people, sync_to_thread=False),
+                "visit": Provide(interaction_pages.visit),
             },
         )
     ]

@@ -26,7 +26,7 @@ from portal.oauth.authentication import Authenticated, Authenticator, FetchKeys
 from portal.oauth.authorization_server import STATEFUL, Answer, Exchange, Server
 from portal.oauth.authorize import AuthorizationRequests, RedirectedFault
 from portal.oauth.clients import ClientRecord, Clients
-from portal.oauth.errors import OAuthFault, invalid_client, invalid_token
+from portal.oauth.errors import OAuthFault, invalid_client, invalid_token, token_missing
 from portal.oauth.failures import FailedAttempts, FailureStore
 from portal.oauth.feed import Feed
 from portal.oauth.identity import IdentityProvider
@@ -251,7 +251,7 @@ class OAuth:
         side, now = self.sides[environment], self.clock.now()
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() != "bearer":
-            raise invalid_token("an access token is needed")
+            raise token_missing()
         await self._bearer(side, credential.strip(), now)
         token = await self.tokens.verify(credential.strip(), environment, now)
         if "openid" not in token.scopes:

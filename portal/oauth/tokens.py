@@ -116,10 +116,11 @@ class AccessTokens:
         signed_in_at: datetime,
         nonce: str | None,
         fhir_user: str,
+        access_token: str,
         algorithm: str,
         now: datetime,
     ) -> str:
-        """An OpenID Connect ID token for the App, with SMART's `fhirUser` when it was granted."""
+        """An OpenID Connect ID token for the App, with SMART's `fhirUser` when it was granted, and the hash of its access token."""
         issued = int(now.timestamp())
         claims: dict[str, Any] = {
             "iss": self.issuer(environment),
@@ -128,6 +129,7 @@ class AccessTokens:
             "iat": issued,
             "exp": issued + LIFETIME,
             "auth_time": int(signed_in_at.timestamp()),
+            "at_hash": b64url(hashlib.sha256(access_token.encode()).digest()[:16]),
         }
         if nonce is not None:
             claims["nonce"] = nonce

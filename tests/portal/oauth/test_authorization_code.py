@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -50,6 +52,8 @@ async def test_public_app_gets_tokens_with_launch_context_and_identity(world: An
     assert identity["nonce"] == "n" * 22
     assert identity["sub"] == claims["sub"]
     assert identity["fhirUser"] == claims["fhirUser"]
+    left_half = hashlib.sha256(body["access_token"].encode()).digest()[:16]
+    assert identity["at_hash"] == base64.urlsafe_b64encode(left_half).rstrip(b"=").decode()
 
 
 async def test_confidential_app_proves_itself_for_the_code(world: Any) -> None:
@@ -106,6 +110,46 @@ async def test_redirect_uri_that_is_not_exactly_registered_is_never_redirected_t
     assert "location" not in answer.headers
 
 
+LOOPBACK = ("http://127.0.0.1/cb", "http://[::1]:7000/cb", "http://localhost:8000/cb")
+
+
+@pytest.mark.parametrize(
+    "redirect_uri", ["http://127.0.0.1/cb", "http://127.0.0.1:51004/cb", "http://[::1]:9/cb", LOOPBACK[2]]
+)
+async def test_native_app_listens_at_any_port_of_a_loopback_address(world: Any, redirect_uri: str) -> None:
+    app = await world.app(public=True, redirect_uris=LOOPBACK)
+    begun = await world.authorize(authorization_form(app.client_id, redirect_uri=redirect_uri))
+    assert begun.status_code == 303
+    answer = await world.agree(begun.headers["location"])
+    other = code_form(app.client_id, answer["code"], redirect_uri="http://127.0.0.1:1/cb")
+    assert (await world.token(other)).json()["error"] == "invalid_grant", "the port is the one that was asked with"
+
+
+@pytest.mark.parametrize(
+    "redirect_uri",
+    [
+        "http://127.0.0.1:51004/cb2", "http://127.0.0.1:51004/cb/", "http://127.0.0.1:51004/cb?x", "http://127.0.0.1:99999/cb",
+        "http://127.0.0.1:0/cb", "http://127.0.0.1:80@evil.test/cb", "http://127.0.0.1:/cb", "https://127.0.0.1:5/cb",
+        "http://127.0.0.2:5/cb", "http://127.0.0.1:5/cb#f", "http://localhost:9000/cb", "http://127.0.0.1.evil.test:5/cb",
+        "http://127.0.0.1:5\\@evil.test/cb", "http://127.0.0.1:5/cb\n",
+    ],
+)  # fmt: skip
+async def test_only_the_port_of_a_loopback_address_may_differ(world: Any, redirect_uri: str) -> None:
+    app = await world.app(public=True, redirect_uris=LOOPBACK)
+    answer = await world.authorize(authorization_form(app.client_id, redirect_uri=redirect_uri))
+    assert answer.status_code == 400 and "location" not in answer.headers
+
+
+@pytest.mark.parametrize("state", ["a b&c=d#e", "گذر ✓", "%41+%20", "'\"<>\\", "x" * 2000])
+async def test_state_comes_back_as_it_was_sent(world: Any, state: str) -> None:
+    app = await world.app(public=True, redirect_uris=("https://app.test/callback?tenant=1&x=",))
+    form = authorization_form(app.client_id, redirect_uri="https://app.test/callback?tenant=1&x=", state=state)
+    answer = await world.approve(form)
+    assert (answer["state"], answer["tenant"]) == (state, "1")
+    refused = await world.authorize({**form, "code_challenge_method": "plain"})
+    assert dict(parse_qsl(urlsplit(refused.headers["location"]).query))["state"] == state
+
+
 @pytest.mark.parametrize("client_id", [None, "gz_nobody", "ناشناس", "x" * 3000])
 async def test_unknown_app_is_never_redirected(world: Any, client_id: str | None) -> None:
     await world.app(public=True)
@@ -140,6 +184,10 @@ async def test_unknown_app_is_never_redirected(world: Any, client_id: str | None
         ({"scope": "launch patient/Patient.rs"}, "invalid_request"),
         ({"launch": "gzl_unknown"}, "invalid_request"),
         ({"prompt": "none"}, "interaction_required"),
+        ({"prompt": "none login"}, "invalid_request"),
+        ({"max_age": "-1"}, "invalid_request"),
+        ({"max_age": "soon"}, "invalid_request"),
+        ({"max_age": "۵"}, "invalid_request"),
         ({"dpop_jkt": "x"}, "invalid_request"),
         ({"registration": "{}"}, "registration_not_supported"),
     ],

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from portal.apps.models import AccessStatus, App
+from portal.kernel.database import transaction
 from tests.factories.oauth import NOW, PUBLIC_URL
 
 
@@ -46,6 +48,18 @@ async def test_token_of_another_company_looks_inactive(world: Any) -> None:
 @pytest.mark.parametrize("token", ["nonsense", "a.b.c", "گذر", "x" * 20_000])
 async def test_unknown_token_is_inactive(world: Any, token: str) -> None:
     assert await world.introspect(await world.app(), token) == {"active": False}
+
+
+async def test_token_of_a_suspended_app_is_inactive_to_everybody(world: Any) -> None:
+    app, other = await world.app(), await world.app()
+    token = await world.client_token(app)
+    reader = await world.client_token(other)
+    async with transaction(world.maker) as session:
+        (await session.get_one(App, app.app_id)).status = AccessStatus.SUSPENDED
+    answer = await world.http.post(
+        "/sandbox/oauth/introspect", data={"token": token}, headers={"authorization": f"Bearer {reader}"}
+    )
+    assert (answer.status_code, answer.json()) == (200, {"active": False})
 
 
 async def test_expired_token_is_inactive(world: Any) -> None:

@@ -199,6 +199,28 @@ async def test_somebody_else_can_sign_in_instead(site: Site) -> None:
     assert "با نام چه کسی وارد می‌شوید؟" in (await browser.get(place)).text
 
 
+@pytest.mark.parametrize(
+    "asked", [{"prompt": "login"}, {"prompt": "login consent"}, {"prompt": "select_account"}, {"max_age": "60"}]
+)
+async def test_app_that_wants_a_fresh_sign_in_gets_one(site: Site, asked: dict[str, str]) -> None:
+    app, browser = await site.world.app(public=True), site.portal.browser()
+    await site.arrive(browser, app)
+    site.world.clock.advance(timedelta(seconds=61))
+    place = await site.begin(browser, app)
+    assert "دیدن نتایج آزمایش" in (await browser.get(place)).text, "a sign-in lasts for ordinary requests"
+    place = await site.begin(browser, app, **asked)
+    assert "با نام چه کسی وارد می‌شوید؟" in (await browser.get(place)).text
+    sent = await browser.submit(f"{place}/decision", on=place, decision="allow", scope=["patient/Observation.rs"])
+    assert sent.headers["location"].endswith(place), "nor is a decision taken from an old sign-in"
+
+
+async def test_recent_sign_in_is_fresh_enough_for_max_age(site: Site) -> None:
+    app, browser = await site.world.app(public=True), site.portal.browser()
+    await site.arrive(browser, app)
+    place = await site.begin(browser, app, max_age="60")
+    assert "دیدن نتایج آزمایش" in (await browser.get(place)).text
+
+
 async def test_unknown_person_cannot_sign_in(site: Site) -> None:
     app, browser = await site.world.app(public=True), site.portal.browser()
     place = await site.begin(browser, app)
@@ -309,6 +331,19 @@ async def test_launch_from_the_record_system_brings_its_context(site: Site) -> N
     sent = await browser.submit(f"{place}/decision", on=place, decision="allow", scope=["patient/Observation.rs"])
     body = (await site.world.token(code_form(app.client_id, back(sent)["code"]))).json()
     assert (body["patient"], body["encounter"], body["need_patient_banner"]) == ("p2", "e1", False)
+
+
+async def test_launch_leads_to_one_grant(site: Site) -> None:
+    app, browser, launch = await _launched(site)
+    asked = {"scope": "launch patient/Observation.rs", "launch": launch}
+    first = await site.arrive(browser, app, DOCTOR, **asked)
+    second = await site.begin(browser, app, **asked)
+    sent = await browser.submit(f"{first}/decision", on=first, decision="allow", scope=["patient/Observation.rs"])
+    assert "code" in back(sent)
+    again = await browser.get("/sandbox/oauth/authorize", params=authorization_form(app.client_id, **asked))
+    assert back(again)["error"] == "invalid_request"
+    late = await browser.submit(f"{second}/decision", on=second, decision="allow", scope=["patient/Observation.rs"])
+    assert late.status_code in (404, 410) and "location" not in late.headers
 
 
 @pytest.mark.parametrize("fault", ["denied", "wrong_state", "wrong_issuer", "expired_code", "no_patient"])

@@ -196,7 +196,7 @@ class Gateway:
 
     async def _cross_origin(self, call: Call, read: Fields, target: paths.Target) -> Refused | None:
         """Note the CORS fields of the answer; for a preflight, the answer itself."""
-        public = target.kind == paths.FHIR and target.segments[:1] in (["metadata"], [".well-known"])
+        public = target.kind == paths.FHIR and target.segments[:1] in cors.OPEN
         if public or cors.allowed(read.origin, target.environment, await self._origins(target.environment)):
             call.cors = cors.fields(read.origin, public=public)
             if call.method == "OPTIONS" and read.wanted_method:

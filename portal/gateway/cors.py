@@ -13,6 +13,8 @@ from portal.gateway.interactions import METHODS
 
 EXPOSED = b"Location, Content-Location, ETag, Last-Modified, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
 ACCEPTED = b"Accept, Authorization, Content-Type, DPoP, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id"
+# First segments below a FHIR base that say what is there, to any origin.
+OPEN = (["metadata"], ["openapi.json"], [".well-known"])
 _LOOPBACK = re.compile(rb"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?")
 _ORIGIN = re.compile(r"(https?://[^/?#@\\]+)(?:[/?#].*)?")
 

@@ -86,7 +86,7 @@ def interaction(method: str, segments: list[str]) -> Interaction:
 
 
 def _of_one(method: str, segment: str) -> Interaction:
-    if segment in ("metadata", "_history", "_search"):
+    if segment in ("metadata", "openapi.json", "_history", "_search"):
         return _by_method(segment, "", method)
     if segment[0] == "$" and _OPERATION.fullmatch(segment):
         return _by_method("operation", "", method, segment)
@@ -122,6 +122,7 @@ def _of_three(method: str, kind: str, segments: list[str]) -> Interaction:
 _SHAPES: dict[str, dict[str, tuple[str, int, bool]]] = {
     "": {"GET": ("search-system", SEARCH, False), "POST": ("bundle", ANY, True)},
     "metadata": {"GET": ("capabilities", 0, False)},
+    "openapi.json": {"GET": ("capabilities", 0, False)},
     "well-known": {"GET": ("discovery", 0, False)},
     "_history": {"GET": ("history-system", SEARCH, False)},
     "_search": {"POST": ("search-system", SEARCH, False)},

@@ -5,9 +5,11 @@ http://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 
+from sandbox.exchange import openapi
 from sandbox.exchange.auditing import AuditLog, wanted
 from sandbox.exchange.calls import Call, json_response
 from sandbox.exchange.capabilities import statement
@@ -45,6 +47,8 @@ from sandbox.tenants.service import QuotaError, Tenant, UnknownTenantError
 
 log = logging.getLogger("gozar.exchange")
 PRODUCTION_TENANT = "production"
+_DOCUMENTS = 16
+"""OpenAPI documents kept, by the types they cover."""
 
 
 class Exchange:
@@ -56,6 +60,7 @@ class Exchange:
         self._services, self._verifier, self._audit = services, verifier, audit
         self._prefix, self._default_base = prefix, default_base
         self._metadata: bytes | None = None
+        self._openapis: dict[tuple[str, ...], bytes] = {}
         services.dispatch = self._dispatch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,6 +90,8 @@ class Exchange:
         parts = self._segments(request)
         if parts == ["metadata"]:
             return self._capabilities(request)
+        if parts == ["openapi.json"]:
+            return await self._openapi(request)
         response = await self._handle(request, parts, language)
         asked = b"_pretty" in request.query and ("_pretty", "true") in pairs(request.query)
         if asked and response.body and (b"content-type", FHIR_JSON) in response.headers:
@@ -115,6 +122,25 @@ class Exchange:
             services = self._services
             self._metadata = statement(services.base_url, services.issuer, services.now(), services.operations)
         return json_response(self._metadata)
+
+    async def _openapi(self, request: Request) -> Response:
+        """The API as OpenAPI, for anybody; `_type` narrows it. Written off the loop: the whole of it takes half a second."""
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            raise _not_allowed(request.method, ["GET", "HEAD"])
+        named = [value for name, value in pairs(request.query) if name == "_type"]
+        types = tuple(sorted({part for value in named for part in value.split(",") if part}))
+        for name in types:
+            if name not in definitions.RESOURCE_TYPES:
+                raise unknown_type(name)
+        if types not in self._openapis:
+            services = self._services
+            made = await asyncio.to_thread(
+                openapi.document, services.base_url, services.issuer, tuple(services.operations), types
+            )
+            if len(self._openapis) > _DOCUMENTS:
+                self._openapis.clear()
+            self._openapis[types] = made
+        return Response(200, self._openapis[types], [(b"content-type", b"application/json")])
 
     async def _handle(self, request: Request, parts: list[str], language: Language) -> Response:
         claims = await self._verifier.claims(

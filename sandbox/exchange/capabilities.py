@@ -39,7 +39,7 @@ def _parameters(rtype: str) -> list[dict[str, str]]:
 
 def _resource(rtype: str) -> dict[str, Any]:
     references = sorted(c for c, p in definitions.search_parameters(rtype).items() if p.type == "reference")
-    return {
+    made = {
         "type": rtype,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{rtype}",
         "interaction": [{"code": code} for code in _interactions()],
@@ -55,6 +55,7 @@ def _resource(rtype: str) -> dict[str, Any]:
         "searchRevInclude": _reverse(rtype),
         "searchParam": _parameters(rtype),
     }
+    return {name: value for name, value in made.items() if value != []}  # FHIR has no empty arrays
 
 
 @cache

@@ -182,6 +182,17 @@ def compartment_types(compartment: str) -> tuple[str, ...]:
     return tuple(sorted({*members, compartment}))
 
 
+@cache
+def naming_patients() -> frozenset[str]:
+    """Types that no Patient compartment holds though they have a reference parameter `patient`: Task, for one."""
+    inside = compartment_types("Patient")
+    return frozenset(
+        name
+        for name in RESOURCE_TYPES
+        if name not in inside and (p := search_parameters(name).get("patient")) and p.type == "reference"
+    )
+
+
 def compartment_parameters(compartment: str, resource_type: str) -> tuple[str, ...]:
     """Codes of the reference parameters that put a resource into a compartment; empty when it never is a member.
 

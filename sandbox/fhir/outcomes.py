@@ -226,6 +226,13 @@ class UnsupportedMediaError(FhirError):
     code = "not-supported"
 
 
+class RangeError(FhirError):
+    """A Range of bytes that the file does not have."""
+
+    status = 416
+    code = "value"
+
+
 class UnprocessableError(FhirError):
     """Well-formed, but against FHIR's rules or this server's: validation failures."""
 

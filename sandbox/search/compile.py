@@ -94,6 +94,12 @@ class Compiler:
         found = []
         for labels, patients in by_labels.items():
             inner = self._asked(rtype, [("_security", ",".join(labels))], depth=0) if labels else []
+            if rtype in definitions.naming_patients():
+                named = self._asked(rtype, [("patient", ",".join(f"Patient/{p}" for p in patients))], depth=0)
+                part = [*named, *inner]
+                shapes = tuple(c.shape for c in part)
+                found.append(Criterion(AnyOf((shapes,), negated=True), tuple(arg for c in part for arg in c.args)))
+                continue
             shape = Outside(len(patients), tuple(c.shape for c in inner))
             found.append(Criterion(shape, (*patients, *(arg for c in inner for arg in c.args))))
         return found

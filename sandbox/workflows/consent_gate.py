@@ -103,7 +103,7 @@ def _boundary(consents: list[Resource], now: int) -> int:
 def _withheld(kept: dict[str, consent.Withheld]) -> Withheld:
     """Limits with what is apart, worked out once for each type and set of limits."""
     cache: dict[tuple[str, tuple[Limit, ...]], tuple[Limit, ...]] = {}
-    members = frozenset(definitions.compartment_types("Patient")) - _EXEMPT
+    members = {*definitions.compartment_types("Patient"), *definitions.naming_patients()} - _EXEMPT
 
     def limited(rtype: str, granted: tuple[Limit, ...]) -> tuple[Limit, ...]:
         if rtype not in members:

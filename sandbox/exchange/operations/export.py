@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from sandbox.exchange.calls import Call, http_date
 from sandbox.exchange.operations import inputs
+from sandbox.exchange.operations.export_files import Job, file_of, lines, measure, part_of, zipped
+from sandbox.exchange.own_terms import compiler_for
 from sandbox.exchange.reading import visible
 from sandbox.exchange.seams import Handler, OperationKey
 from sandbox.exchange.searching import held_types
@@ -25,6 +24,7 @@ from sandbox.fhir.outcomes import (
     ForbiddenError,
     MethodNotAllowedError,
     NotFoundError,
+    RangeError,
     Text,
     ThrottledError,
     unknown_resource,
@@ -34,10 +34,7 @@ from sandbox.kernel.database import Transaction
 from sandbox.kernel.http import Response
 from sandbox.kernel.ids import new_id
 from sandbox.search import service
-from sandbox.search.criteria import Criterion, Shape
-from sandbox.search.probes import BASE, OWN
 from sandbox.search.request import pairs, understand
-from sandbox.search.sql import met_sql
 from sandbox.storage.encoding import load
 
 LIFETIME = 24 * 3600 * 1_000_000
@@ -47,23 +44,6 @@ _NAMES = ("_since", "_until", "_type", "_typeFilter", "_outputFormat", "patient"
 _FORMATS = ("", "application/fhir+ndjson", "application/ndjson", "ndjson")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 _NDJSON = b"application/fhir+ndjson"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """An export as asked for: `last` pins it, `patients` (Group level) names its members."""
-
-    job: str
-    request_url: str
-    level: str
-    types: tuple[str, ...]
-    since: int
-    until: int
-    filters: tuple[tuple[str, str], ...]
-    patients: tuple[str, ...]
-    last: int
-    at: int
-    revision: int
 
 
 async def start(call: Call) -> Response:
@@ -78,7 +58,7 @@ async def start(call: Call) -> Response:
         )
     given = await inputs.read(call)
     given.allow(_NAMES)
-    if given.one("_outputFormat") not in _FORMATS:
+    if given.one("_outputFormat").replace(" ", "+") not in _FORMATS:
         raise inputs.bad("_outputFormat", "must be application/fhir+ndjson", "باید application/fhir+ndjson باشد")
     job = await _job(call, given)
     await _keep(call, job)
@@ -92,7 +72,7 @@ async def _job(call: Call, given: inputs.Inputs) -> Job:
     patients: tuple[str, ...] = ()
     if level == "group":
         patients = await _members(call)
-    named = [p.rpartition("/")[2] for p in given.words("patient")]
+    named = [p.rpartition("/")[2] for p in (*given.words("patient"), *given.references("patient"))]
     if named:
         if level == "system":
             raise inputs.bad("patient", "applies to patient and group exports", "برای برون‌بری بیمار یا گروه است")
@@ -107,7 +87,8 @@ async def _job(call: Call, given: inputs.Inputs) -> Job:
     path = "/".join(p for p in (call.services.base_url, call.rtype, call.fid, "$export") if p)
     return Job(
         new_id(), path + query, level, types, since.lo if since else dates.EARLIEST, until.hi if until else dates.LATEST,
-        _filters(call, given, types), patients, rows[0][0], call.now, call.tenant.revision,
+        await _filters(call, given, types), patients, rows[0][0], call.now, call.tenant.revision,
+        tuple(given.words("_elements")),
     )  # fmt: skip
 
 
@@ -129,7 +110,7 @@ def _types(call: Call, given: inputs.Inputs, level: str) -> tuple[str, ...]:
     return types
 
 
-def _filters(call: Call, given: inputs.Inputs, types: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+async def _filters(call: Call, given: inputs.Inputs, types: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """(type, query) of `_typeFilter`, compiled once here so that a bad one is refused at once."""
     found = []
     for text in given.values.get("_typeFilter", []):
@@ -142,7 +123,7 @@ def _filters(call: Call, given: inputs.Inputs, types: tuple[str, ...]) -> tuple[
                     "باید به شکل Type?query از نوع‌های برون‌بری باشد",
                 )
             request = understand((rtype,), pairs(query))
-            call.services.compiler(call.access, call.now, letter="r").conjunction(rtype, request.criteria)
+            (await compiler_for(call, request.criteria, letter="r")).conjunction(rtype, request.criteria)
             found.append((rtype, query))
     return tuple(found)
 
@@ -194,7 +175,7 @@ async def _find(call: Call) -> tuple[Job, str, int, bytes]:
             Text("There is no such export, or it has expired.", "چنین برون‌بری‌ای نیست یا مهلت آن گذشته است.")
         )
     request = orjson.loads(rows[0][0])
-    lists = {k: tuple(request[k]) for k in ("types", "patients")}
+    lists = {k: tuple(request[k]) for k in ("types", "patients", "elements")}
     filters = tuple((rtype, query) for rtype, query in request["filters"])
     job = Job(**{**request, **lists, "filters": filters})
     if job.revision != call.tenant.revision:
@@ -241,20 +222,22 @@ def _count_behind(call: Call, job: Job) -> asyncio.Task[bytes]:
 
 async def _count(call: Call, job: Job) -> bytes:
     output = []
-    held = await held_types(call)
+    names = call.services.store.dictionary.type_names
+    changed = await call.services.store.database.rows(
+        "SELECT DISTINCT rtype FROM version WHERE layer=?1 AND vid>?2", (call.tenant.layer, job.last)
+    )
+    held = {*await held_types(call), *(names[row[0]] for row in changed)}
     for rtype in (t for t in job.types if t in held):
-        sql, args = _select(call, job, rtype, "COUNT(*), COALESCE(SUM(LENGTH(v.body)+1), 0)")
-        async for rows in call.services.store.database.stream(sql, args):
-            for count, size in rows:
-                if count:
-                    url = f"{call.services.base_url}/$export-file?job={job.job}&type={rtype}"
-                    output.append({"type": rtype, "url": url, "count": int(count), "size": int(size)})
+        count = await measure(await file_of(call, job, rtype))
+        if count:
+            url = f"{call.services.base_url}/$export-file?job={job.job}&type={rtype}"
+            output.append({"type": rtype, "url": url, "count": count})
     made = orjson.dumps(
         {
             "transactionTime": instant(job.at),
             "request": job.request_url,
             "requiresAccessToken": True,
-            "output": [{k: v for k, v in item.items() if k != "size"} for item in output],
+            "output": output,
             "error": [],
         }
     )
@@ -269,61 +252,6 @@ async def _count(call: Call, job: Job) -> bytes:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def _select(call: Call, job: Job, rtype: str, columns: str, order: str = "") -> tuple[str, list[Any]]:
-    """Rows of one type as they stood when the export was asked for, within the caller's limits and the filters."""
-    store = call.services.store
-    number = store.dictionary.types[rtype]
-    compiler = call.services.compiler(call.access, job.at, letter="r")
-    ways: list[list[Criterion]] = [
-        compiler.conjunction(rtype, understand((rtype,), pairs(query)).criteria)
-        for own, query in job.filters
-        if own == rtype
-    ] or [compiler.conjunction(rtype, [])]
-    args: list[Any] = [call.tenant.layer, call.tenant.base_layer, job.last, job.since, job.until]
-    patients = ""
-    if job.level == "group":
-        args.append(orjson.dumps(list(job.patients)).decode())
-        patients = f"?{len(args)}"
-    arms = []
-    for layer in (OWN, BASE):
-        start = len(args) + 1
-        parts, following = [], start
-        for way in ways:
-            shapes: tuple[Shape, ...] = tuple(c.shape for c in way)
-            parts.append(met_sql(shapes, layer, "v.vid", following, number, store.database.dialect))
-            following += sum(s.width for s in shapes)
-        arms.append(
-            _arm(layer, number, " OR ".join(f"({p})" for p in parts), patients, columns, store.database.dialect)
-        )
-    args += [a for way in ways for c in way for a in c.args]
-    if order:
-        return f"SELECT body FROM ({' UNION ALL '.join(arms)}) u ORDER BY vid", args
-    names = "SUM(n), SUM(s)"
-    return f"SELECT {names} FROM ({' UNION ALL '.join(arms)}) u", args
-
-
-def _arm(layer: str, rtype: int, condition: str, patients: str, columns: str, dialect: str) -> str:
-    later = "SELECT 1 FROM version n WHERE n.layer IN (?1, ?2) AND n.rtype=v.rtype AND n.fid=v.fid AND n.ver>v.ver AND n.vid<=?3"
-    named = columns.replace("COUNT(*)", "COUNT(*) AS n").replace(
-        "SUM(LENGTH(v.body)+1), 0)", "SUM(LENGTH(v.body)+1), 0) AS s"
-    )
-    owners = ""
-    if patients:
-        listed = (
-            f"SELECT value FROM json_each({patients})"
-            if dialect == "sqlite"
-            else f"SELECT json_array_elements_text({patients}::json)"
-        )
-        owners = (
-            f" AND v.vid IN (SELECT t.vid FROM idx_compartment t WHERE t.layer={layer} AND t.kind=1 AND t.rtype={rtype} "
-            f"AND t.owner IN ({listed}))"
-        )
-    return (
-        f"SELECT {named} FROM version v WHERE v.layer={layer} AND v.rtype={rtype} AND v.vid<=?3 AND v.method<4 "
-        f"AND v.updated>=?4 AND v.updated<?5 AND NOT EXISTS ({later}) AND ({condition}){owners}"
-    )
-
-
 async def download(call: Call) -> Response:
     """One file, whole or a range of it."""
     job, *_ = await _find(call)
@@ -331,40 +259,27 @@ async def download(call: Call) -> Response:
     if rtype not in job.types:
         raise NotFoundError(Text("The export has no such file.", "این برون‌بری چنین پرونده‌ای ندارد."))
     call.access.need(rtype, "r")
-    sql, args = _select(call, job, rtype, "v.vid, v.body", order="vid")
+    file = await file_of(call, job, rtype)
     headers = [(b"content-type", _NDJSON), (b"accept-ranges", b"bytes")]
     asked = call.header(b"range")
-    lines = _lines(call, sql, args)
     if asked is None:
-        return Response(200, b"", headers, lines)
-    count_sql, count_args = _select(call, job, rtype, "COUNT(*), COALESCE(SUM(LENGTH(v.body)+1), 0)")
-    size = int((await call.services.store.database.rows(count_sql, count_args))[0][1] or 0)
+        if b"gzip" in (call.header(b"accept-encoding") or b""):
+            headers += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
+            return Response(200, b"", headers, zipped(lines(file)))
+        return Response(200, b"", headers, lines(file))
+    size = 0
+    async for chunk in lines(file):
+        size += len(chunk)
     first, last = _range(asked.decode("latin-1"), size)
     headers += [
         (b"content-range", b"bytes %d-%d/%d" % (first, last, size)),
         (b"content-length", b"%d" % (last - first + 1)),
     ]
-    return Response(206, b"", headers, _slice(lines, first, last))
-
-
-async def _lines(call: Call, sql: str, args: list[Any]) -> AsyncIterator[bytes]:
-    async for rows in call.services.store.database.stream(sql, args):
-        yield b"".join(part for row in rows for part in (row[0], b"\n"))
-
-
-async def _slice(chunks: AsyncIterator[bytes], first: int, last: int) -> AsyncIterator[bytes]:
-    at = 0
-    async for chunk in chunks:
-        low, high = max(first - at, 0), min(last + 1 - at, len(chunk))
-        if low < high:
-            yield chunk[low:high]
-        at += len(chunk)
-        if at > last:
-            return
+    return Response(206, b"", headers, part_of(lines(file), first, last))
 
 
 def _range(text: str, size: int) -> tuple[int, int]:
-    """First and last byte (RFC 9110 §14.1.2). Raises `BadRequestError` for what cannot be satisfied."""
+    """First and last byte (RFC 9110 §14.1.2). Raises `RangeError` for what cannot be satisfied."""
     match = _RANGE.match(text)
     if match is not None and (match[1] or match[2]):
         if match[1]:
@@ -373,11 +288,12 @@ def _range(text: str, size: int) -> tuple[int, int]:
             first, last = max(size - int(match[2]), 0), size - 1
         if first <= last and first < size:
             return first, last
-    raise BadRequestError(
+    raise RangeError(
         Text(
             f"The range {text!r} cannot be satisfied: the file has {size} bytes.",
             f"بازهٔ خواسته‌شده ممکن نیست؛ پرونده {size} بایت است.",
-        )
+        ),
+        headers={"Content-Range": f"bytes */{size}"},
     )
 
 

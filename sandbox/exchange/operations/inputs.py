@@ -25,6 +25,8 @@ class Inputs:
         self.values: dict[str, list[str]] = {}
         self.resources: dict[str, dict[str, Any]] = {}
         self.parts: dict[str, Any] = {}
+        self.repeated: dict[str, list[Any]] = {}
+        """Structured values, every occurrence."""
         self.body: dict[str, Any] | None = None
         """The body itself when it was a resource other than Parameters."""
 
@@ -34,6 +36,11 @@ class Inputs:
     def words(self, name: str) -> list[str]:
         """Comma-separated values of all occurrences."""
         return [word for value in self.values.get(name, []) for word in value.split(",") if word]
+
+    def references(self, name: str) -> list[str]:
+        """`reference` of each valueReference."""
+        named = [value.get("reference") for value in self.repeated.get(name, []) if isinstance(value, dict)]
+        return [reference for reference in named if isinstance(reference, str)]
 
     def number(self, name: str, default: int, *, least: int = 0, most: int = 10_000) -> int:
         text = self.one(name)
@@ -119,6 +126,7 @@ def _parameters(body: Mapping[str, Any], found: Inputs) -> None:
                 continue
             if isinstance(value, (dict, list)):
                 found.parts[name] = value
+                found.repeated.setdefault(name, []).append(value)
             else:
                 text = str(value).lower() if isinstance(value, bool) else str(value)
                 found.values.setdefault(name, []).append(text)

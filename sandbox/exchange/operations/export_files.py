@@ -7,7 +7,7 @@ limits and filters (`sandbox.search.aside`). A filter that looks behind a refere
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,6 @@ from sandbox.exchange.calls import Call
 from sandbox.exchange.own_terms import compiler_for
 from sandbox.search import aside
 from sandbox.search.criteria import Criterion
-from sandbox.search.probes import BASE, OWN
 from sandbox.search.projection import project
 from sandbox.search.request import pairs, understand
 from sandbox.search.sql import met_sql
@@ -50,6 +49,11 @@ class File:
     job: Job
     rtype: str
     ways: list[list[Criterion]]
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but the job's moment picks the versions, so that no index is asked."""
+        return not all(self.ways) and self.job.level != "group"
 
     @property
     def number(self) -> int:
@@ -115,87 +119,73 @@ async def file_of(call: Call, job: Job, rtype: str) -> File:
 
 
 _LATER: Final = (
-    "SELECT 1 FROM version n WHERE n.layer=?1 AND n.rtype=v.rtype AND n.fid=v.fid AND n.vid>v.vid AND n.vid<=?2"
+    "SELECT 1 FROM version n WHERE n.layer=?1 AND n.rtype=v.rtype AND n.fid=v.fid AND n.vid>v.vid AND n.vid<=?3"
 )
+_REPLACED: Final = (
+    "SELECT v.vid, 0 FROM version n JOIN version v ON v.layer=?1 AND v.rtype=n.rtype AND v.fid=n.fid AND v.ver=n.ver-1 "
+    "WHERE n.layer=?1 AND n.rtype={number} AND n.vid>?3 AND v.vid<=?3 AND v.method<4 AND v.updated>=?4 AND v.updated<?5"
+)
+_ALL: Final = 9_000_000_000_000_000_000
 
 
 def _standing(file: File, columns: str, layer: str) -> tuple[str, list[Any]]:
-    """Versions of one layer that still have their index rows; ?1 and ?5 are the layers, ?2 to ?4 the job's bounds."""
+    """Versions of one layer that still have their index rows; ?1 and ?2 are the layers, ?3 to ?5 the job's bounds.
+
+    Where nothing is asked of an index, all that were current at the job's moment.
+    """
     call, job = file.call, file.job
-    condition, args = file.condition(layer, 6)
-    hidden = f" AND NOT EXISTS ({_LATER})" if layer == "?5" else ""
+    condition, args = ("v.method<4", []) if file.plain else file.condition(layer, 6)
+    hidden = f" AND NOT EXISTS ({_LATER})" if layer == "?2" or file.plain else " AND v.live=1"
     sql = (
-        f"SELECT {columns} FROM version v WHERE v.layer={layer} AND v.rtype={file.number} AND v.live=1 AND v.vid<=?2 "
-        f"AND v.updated>=?3 AND v.updated<?4 AND {condition}{hidden} AND CAST(?5 AS BIGINT)>0 AND CAST(?1 AS BIGINT)>0"
+        f"SELECT {columns} FROM version v WHERE v.layer={layer} AND v.rtype={file.number} AND v.vid<=?3 "
+        f"AND v.updated>=?4 AND v.updated<?5 AND {condition}{hidden} AND CAST(?2 AS BIGINT)>0 AND CAST(?1 AS BIGINT)>0"
     )
-    return sql, [call.tenant.layer, job.last, job.since, job.until, call.tenant.base_layer, *args]
+    return sql, [call.tenant.layer, call.tenant.base_layer, job.last, job.since, job.until, *args]
 
 
-async def _replaced(file: File) -> AsyncIterator[tuple[int, bytes]]:
-    """Versions that were current when the export was asked for and have been replaced or deleted since, in order."""
-    call, job = file.call, file.job
-    sql = (
-        "SELECT v.vid, v.fid, v.updated, v.body FROM version n JOIN version v ON v.layer=?1 AND v.rtype=n.rtype "
-        f"AND v.fid=n.fid AND v.ver=n.ver-1 WHERE n.layer=?1 AND n.rtype={file.number} AND n.vid>?2 AND v.vid<=?2 "
-        "AND v.method<4 AND v.updated>=?3 AND v.updated<?4 ORDER BY v.vid"
-    )
-    args = (call.tenant.layer, job.last, job.since, job.until)
-    async for rows in call.services.store.database.stream(sql, args):
-        for vid, fid, updated, body in rows:
-            if file.met_aside(vid, fid, updated, body):
-                yield vid, body
+async def _versions(file: File) -> AsyncIterator[tuple[int, bytes]]:
+    """(vid, body) of the file, those of the base first, each part in the order of writing."""
+    database = file.call.services.store.database
+    for layer in ("?2", "?1"):
+        picked, args = _standing(file, "v.vid AS vid, 1 AS standing", layer)
+        if layer == "?1" and not file.plain:
+            picked = f"{picked} UNION ALL {_REPLACED.format(number=file.number)}"
+        # Numbers alone are put in order; bodies are fetched as they are needed.
+        order = " ORDER BY c.vid" if database.dialect == "postgresql" else ""
+        sql = (
+            f"SELECT c.vid, c.standing, v.fid, v.updated, v.body FROM (SELECT * FROM ({picked}) u ORDER BY vid LIMIT {_ALL}) c "
+            f"CROSS JOIN version v WHERE v.vid=c.vid{order}"
+        )
+        async for rows in database.stream(sql, args):
+            for vid, standing, fid, updated, body in rows:
+                if standing or file.met_aside(vid, fid, updated, body):
+                    yield vid, body
 
 
 async def measure(file: File) -> int:
     """How many resources the file has."""
     found = 0
-    for layer in (OWN, BASE):
-        sql, args = _standing(file, "COUNT(*)", _PLACES[layer])
+    if not file.plain:
+        async for _ in _versions(file):
+            found += 1
+        return found
+    for layer in ("?2", "?1"):
+        sql, args = _standing(file, "COUNT(*)", layer)
         async for rows in file.call.services.store.database.stream(sql, args):
             found += sum(int(row[0]) for row in rows)
-    async for _ in _replaced(file):
-        found += 1
     return found
 
 
-_PLACES: Final = {OWN: "?1", BASE: "?5"}
-
-
-async def _bodies(file: File, layer: str) -> AsyncIterator[tuple[int, bytes]]:
-    sql, args = _standing(file, "v.vid, v.body", _PLACES[layer])
-    async for rows in file.call.services.store.database.stream(f"{sql} ORDER BY v.vid", args):
-        for vid, body in rows:
-            yield vid, body
-
-
 async def lines(file: File, together: int = 200) -> AsyncIterator[bytes]:
-    """The file in chunks, always in the same order: resources by version number, one a line."""
+    """The file in chunks, always in the same order, one resource a line."""
     chunk: list[bytes] = []
-    async for _, body in _merged([_bodies(file, OWN), _bodies(file, BASE), _replaced(file)]):
+    async for _, body in _versions(file):
         chunk += (project(body, summary="", elements=file.job.elements), b"\n")
         if len(chunk) >= 2 * together:
             yield b"".join(chunk)
             chunk.clear()
     if chunk:
         yield b"".join(chunk)
-
-
-async def _merged(sources: Sequence[AsyncIterator[tuple[int, bytes]]]) -> AsyncIterator[tuple[int, bytes]]:
-    """Rows of several ordered sources, in order."""
-    heads: list[tuple[int, bytes, AsyncIterator[tuple[int, bytes]]]] = []
-    for source in sources:
-        async for vid, body in source:
-            heads.append((vid, body, source))
-            break
-    while heads:
-        least = min(range(len(heads)), key=lambda n: heads[n][0])
-        vid, body, source = heads[least]
-        yield vid, body
-        try:
-            following, text = await anext(source)
-            heads[least] = (following, text, source)
-        except StopAsyncIteration:
-            del heads[least]
 
 
 async def zipped(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

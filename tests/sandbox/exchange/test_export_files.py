@@ -74,6 +74,8 @@ async def test_elements_patients_and_formats(world: World) -> None:
         answer = await client.post("Patient/$export", json=body, headers=ASYNC)
         found = await _files(client, path_of(answer.headers["content-location"]))
         assert {r["subject"]["reference"] for r in found["Observation"]} == {"Patient/p1", "Patient/p2"}
+        chained = "$export?_type=Observation&_typeFilter=Observation%3Fpatient.family%3Dکریمی"
+        assert len((await _files(client, await _asked(client, chained)))["Observation"]) == 16
         for name in ("application/fhir%2Bndjson", "application/fhir+ndjson", "application/ndjson", "ndjson"):
             await _asked(client, f"$export?_type=Organization&_outputFormat={name}")
         assert (await client.get("$export?_outputFormat=text/csv", headers=ASYNC)).status_code == 400

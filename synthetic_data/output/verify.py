@@ -13,12 +13,13 @@ import orjson
 
 from ..errors import OutputError, SpecError
 from ..population import PopulationSpec
-from ..safety import LONG_NUMBER, scan, scan_text
+from ..safety import clean, scan, scan_text
 from .directory import MANIFEST, PARTIAL, PROGRESS
 
 _REFERENCE = re.compile(rb'"reference":\s*"([^"#][^"]*)"')
 _IDENTIFIER = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_ROOM = 4_000_000  # references kept before the repeated ones among them are dropped
 _MOST = 20  # findings that are printed one by one
 
 
@@ -34,6 +35,7 @@ class Verification:
         self._ids: array[int] = array("q")
         self._references: array[int] = array("q")
         self._names: dict[int, bytes] = {}
+        self._room = _ROOM
 
     def problem(self, text: str) -> None:
         """Note a finding; only the first ones are kept in words."""
@@ -140,7 +142,7 @@ class Verification:
         labels = (resource.get("meta") or {}).get("security") or []
         if not any(label.get("code") == "HTEST" for label in labels):
             self.problem(f"{place}: meta.security does not say HTEST")
-        if LONG_NUMBER.search(line) or b"\\u" in line or b'"data"' in line:
+        if not clean(resource, self.tier):
             for found in scan(resource, self.tier):
                 self.problem(f"{place}: {found}")
         if everywhere:
@@ -148,6 +150,9 @@ class Verification:
             for reference in _REFERENCE.findall(line):
                 key = hash(reference)
                 self._references.append(key)
+                if len(self._references) > self._room:
+                    self._references = array("q", np.unique(np.frombuffer(self._references, dtype=np.int64)).tobytes())
+                    self._room = _ROOM + len(self._references)
                 if len(self._names) < 200_000:
                     self._names[key] = reference
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sandbox.exchange.calls import Call
+from sandbox.exchange.profiling import by_profiles, claimed_profiles
 from sandbox.exchange.reading import permitted
 from sandbox.fhir import validation
 from sandbox.fhir.entries import IndexEntries
@@ -41,6 +42,9 @@ async def check_all_but_references(
     if mode == "off":
         return []
     issues = validation.validate(floated(resource))
+    claimed = claimed_profiles(resource)
+    if claimed:
+        issues = [*issues, *await by_profiles(call, resource, claimed, demanded=False)]
     needed = sorted({(kind, fid) for _, kind, fid, *_ in entries.references if fid and f"{kind}/{fid}" not in known})
     if not issues:
         return needed

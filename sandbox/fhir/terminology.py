@@ -42,6 +42,10 @@ class Terminology:
         self._resolve = resolve
         self._systems: dict[str, CodeSystem | None] = {}
 
+    def own(self, resource_type: str, url: str) -> Mapping[str, Any] | None:
+        """A resource of the Tenant's own by canonical URL."""
+        return self._resolve(resource_type, url)
+
     def system(self, url: str) -> CodeSystem | None:
         if url not in self._systems:
             own = self._resolve("CodeSystem", url)

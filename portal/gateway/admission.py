@@ -45,6 +45,7 @@ class Admission:
         stale: Callable[[], bool] = lambda: False,
     ) -> None:
         self._credentials = credentials
+        self._tokens = credentials.tokens
         self._directory = directory
         self._limiter = limiter
         self._leases = leases
@@ -75,7 +76,7 @@ class Admission:
                 "برنامهٔ این توکن دیگر وجود ندارد",
                 error="invalid_token",
             )
-        call.access = access
+        call.access, call.claims = access, claims
         if access.recording_until is not None and now < access.recording_until:
             call.witness = Witness(claims.jti, " ".join(claims.scopes))
         refused = self._credentials.place(access, peer, shown) or checks.standing(access, interaction)
@@ -92,6 +93,22 @@ class Admission:
         else:
             refused = checks.fhir_right(call, claims, access, interaction)
         return refused or await self._charge(call, access, terms, now)
+
+    async def still(self, call: Call) -> Refused | None:
+        """Whether an admitted call that is still running would be refused by now, its standing and Subscription considered."""
+        if call.access is None or call.claims is None:
+            return None
+        if self._tokens.revoked(call.claims):
+            return verdicts.unauthenticated(
+                call.environment, "the access token has been revoked", error="invalid_token"
+            )
+        access = await self._directory.find(call.environment, call.access.client_id)
+        if access is None:
+            return verdicts.unauthenticated(call.environment, "the App no longer exists", error="invalid_token")
+        refused = checks.standing(access, PARTNER_READ)
+        if refused is None and call.terms is not None:
+            refused = checks.subscribed(access.of_product(call.terms.product_id), call.terms.product_id)
+        return refused
 
     def release(self, call: Call) -> None:
         """The call has ended: free its place in flight."""

@@ -5,6 +5,7 @@ Not a Litestar handler: those see a decoded path, and cost more than the whole a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
@@ -69,6 +70,7 @@ class Gateway:
         self._ids = (f"{instance}-{number:x}" for number in count(1))
         self._max_body = max_body
         self._rehearsals = rehearsals
+        self._running: dict[str, tuple[Call, asyncio.Task[Any] | None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry for the paths `paths.is_ours` recognises."""
@@ -77,16 +79,34 @@ class Gateway:
             return
         call = Call(next(self._ids), "", scope["method"], "", self._ticks())
         passage = Passage(call, receive, send, self._ticks, self._finish, self._max_body)
+        task = asyncio.current_task()
+        self._running[call.id] = call, task
         try:
             refused = await self._judge_and_forward(scope, call, passage)
+        except asyncio.CancelledError:
+            if call.cut is None or task is None:
+                raise
+            task.uncancel()
+            refused = call.cut
         except Exception as error:
             refused = passage.refused or self._fault(call, error)
         finally:
+            del self._running[call.id]
             self._admission.release(call)
         if refused is not None and not passage.started:
             await self._refuse(call, refused, scope, send)
         elif not call.ended:
             passage.broke_off()
+
+    async def recheck(self) -> int:
+        """Break off the running calls that would be refused by now; returns how many. Run it whenever somebody's standing changes."""
+        cut = 0
+        for call, task in list(self._running.values()):
+            refused = await self._admission.still(call)
+            if refused is not None and task is not None and call.cut is None and call.id in self._running:
+                call.cut = refused
+                cut += task.cancel()
+        return cut
 
     async def _judge_and_forward(self, scope: Scope, call: Call, passage: Passage) -> Refused | None:
         raw_path = scope.get("raw_path") or scope["path"].encode()

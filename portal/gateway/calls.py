@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from portal.gateway.access import Access, Terms
 from portal.gateway.leases import Lease
-from portal.gateway.verdicts import ADMITTED
+from portal.gateway.tokens import Claims
+from portal.gateway.verdicts import ADMITTED, Refused
 
 SEEN_BYTES = 16 * 1024
 """Bytes noted of each body; the log keeps half of that after redaction."""
@@ -67,6 +68,9 @@ class Call:
     product: str = ""
     access: Access | None = None
     terms: Terms | None = None
+    claims: Claims | None = None
+    cut: Refused | None = None
+    """Why it was broken off while it ran."""
     cost: int = 1
     flying: bool = False
     """Whether it holds a place in flight."""

@@ -21,7 +21,7 @@ class Credentials:
     """Reads and checks what a call shows of itself. `trusted` are CIDR blocks of proxies whose word about the caller counts."""
 
     def __init__(self, tokens: TokenVerifier, *, trusted: tuple[str, ...]) -> None:
-        self._tokens = tokens
+        self.tokens = tokens
         self._trusted = trusted
 
     async def claims(self, call: Call, shown: Fields, now: datetime) -> Claims | Refused:
@@ -30,7 +30,7 @@ class Credentials:
         if len(shown.authorization) == 1 and shown.authorization[0][:7] == b"Bearer ":
             # Nearly every call: a token seen before, told by its bytes.
             try:
-                known = self._tokens.cached(shown.authorization[0][7:], realm, now.timestamp())
+                known = self.tokens.cached(shown.authorization[0][7:], realm, now.timestamp())
             except TokenRefused as refused:
                 return _refused(realm, refused)
             if known is not None:
@@ -48,7 +48,7 @@ class Credentials:
         if len(token) > MAX_TOKEN or not token.isascii():
             return verdicts.unauthenticated(realm, "the access token is malformed", error="invalid_token")
         try:
-            return await self._tokens.verify(token.decode("ascii"), realm, now)
+            return await self.tokens.verify(token.decode("ascii"), realm, now)
         except TokenRefused as refused:
             return _refused(realm, refused)
 

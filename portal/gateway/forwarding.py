@@ -89,7 +89,9 @@ class Passage:
         """The answer ended early: the client went away, or the Upstream failed in the middle."""
         if not self.started:
             self.call.status = CLIENT_CLOSED
-        self.call.code = "broken-off"
+        cut = self.call.cut
+        self.call.code = cut.code if cut is not None else "broken-off"
+        self.call.detail = cut.detail if cut is not None else ""
         self._finish(self.call)
 
 

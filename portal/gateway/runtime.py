@@ -50,6 +50,7 @@ watch.KINDS.update(
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.2
+RECHECK_SECONDS = 0.1
 IDLE_SECONDS = 0.5
 RETENTION_SECONDS = 3600.0
 NOTICE_SECONDS = 30.0
@@ -116,6 +117,7 @@ class Runtime:
         )
         self._ticks = ticks
         self._partners: dict[tuple[str, tuple[int, int]], HttpUpstream] = {}
+        self._changed = asyncio.Event()
         self._unsubscribe = feed.subscribe(self._hear)
 
     async def start(self) -> None:
@@ -124,6 +126,7 @@ class Runtime:
         if self._redis is not None:
             await self._redis.start()
         self._tasks = [
+            asyncio.create_task(self._break_off(), name="gateway kill switch"),
             asyncio.create_task(self.meter.run(FLUSH_SECONDS), name="gateway metering"),
             asyncio.create_task(self._every(IDLE_SECONDS, self.leases.return_idle), name="gateway quota"),
             asyncio.create_task(self._every(NOTICE_SECONDS, self.notify), name="quota notices"),
@@ -185,6 +188,18 @@ class Runtime:
             self.directory.invalidate("" if event.key == "*" else event.key)
         elif event.kind in ("apps", "company", "plan", "product", "environment"):
             self.directory.invalidate()
+        self._changed.set()
+
+    async def _break_off(self) -> None:
+        """End running calls, streams above all, whose App, Subscription or token has lost its standing meanwhile."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self.gateway.recheck()
+            except (SQLAlchemyError, OSError):
+                log.warning("running calls could not be judged again", exc_info=True)
+            await asyncio.sleep(RECHECK_SECONDS)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from portal.oauth.tokens import TokenRefused
 
@@ -36,4 +36,8 @@ class TokenVerifier(Protocol):
 
     async def verify(self, token: str, environment: str, now: datetime) -> Claims:
         """Contents of the token; raises `TokenRefused`."""
+        ...
+
+    def revoked(self, token: Any) -> bool:
+        """Whether a token that was verified has been revoked since; its expiry does not matter."""
         ...

@@ -178,13 +178,17 @@ class AccessTokens:
         """Refuse a verified token that has expired or that the feed has revoked; raises `TokenRefused`."""
         if timestamp >= token.expires_at:
             raise TokenRefused("the access token has expired")
-        revoked = self._feed.snapshot
-        if (
-            ("token", token.jti) in revoked
-            or (token.grant and ("grant", token.grant) in revoked)
-            or token.issued_at < revoked.get(("environment", token.environment), 0)
-        ):
+        if self.revoked(token):
             raise TokenRefused("the access token has been revoked")
+
+    def revoked(self, token: AccessToken) -> bool:
+        """Whether the feed has revoked the token itself, the permission behind it, or all of its time."""
+        revoked = self._feed.snapshot
+        return (
+            ("token", token.jti) in revoked
+            or bool(token.grant and ("grant", token.grant) in revoked)
+            or token.issued_at < revoked.get(("environment", token.environment), 0)
+        )
 
     async def verify(self, token: str, environment: str, now: datetime, *, proven: bool = False) -> AccessToken:
         """Verify signature, issuer, audience, type and times; remember the result. Raises `TokenRefused`.

@@ -41,9 +41,13 @@ class FakeTokens:
 
     def __init__(self) -> None:
         self.known: dict[str, FakeToken] = {}
+        self.gone: set[object] = set()
 
     def cached(self, token: bytes, environment: str, timestamp: float) -> FakeToken | None:
         return None
+
+    def revoked(self, token: object) -> bool:
+        return token in self.gone
 
     async def verify(self, token: str, environment: str, now: datetime) -> FakeToken:
         found = self.known.get(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 
@@ -489,3 +490,70 @@ async def test_every_refusal_has_persian_and_english_words() -> None:
         for text in (refused.title_fa, refused.detail_fa):
             assert any("\u0600" <= letter <= "\u06ff" for letter in text), refused
         assert refused.title.isascii() and refused.detail.isascii()
+
+
+@pytest.mark.parametrize("why", ["suspended", "revoked", "unsubscribed", "gone"])
+async def test_a_running_call_is_broken_off_when_its_standing_ends(why: str) -> None:
+    begun = asyncio.Event()
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        begun.set()
+        await asyncio.sleep(60)
+
+    rig = Rig(endless)
+    running = asyncio.create_task(rig.call(PATIENT))
+    await begun.wait()
+    assert await rig.gateway.recheck() == 0, "nothing has changed yet"
+    match why:
+        case "suspended":
+            rig.directory.known["sandbox", "app-1"] = access(status=AccessStatus.SUSPENDED)
+        case "revoked":
+            rig.tokens.gone.add(rig.tokens.known["good"])
+        case "unsubscribed":
+            rig.directory.known["sandbox", "app-1"] = access(terms(product_id="another"))
+        case _:
+            del rig.directory.known["sandbox", "app-1"]
+    assert await rig.gateway.recheck() == 1
+    async with asyncio.timeout(5):
+        answer = await running
+    assert answer.body == b"first" and answer.messages[-1].get("more_body") is not False
+    (call,) = rig.meter.calls
+    codes = {
+        "suspended": "app-suspended",
+        "revoked": "invalid-token",
+        "unsubscribed": "no-subscription",
+        "gone": "invalid-token",
+    }
+    assert call.code == codes[why] and not call.flying
+    assert await rig.gateway.recheck() == 0
+
+
+async def test_a_call_that_waits_for_its_answer_is_refused_when_its_standing_ends() -> None:
+    begun = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    rig = Rig(slow)
+    running = asyncio.create_task(rig.call(PATIENT))
+    await begun.wait()
+    rig.directory.known["sandbox", "app-1"] = access(app_status=AccessStatus.SUSPENDED)
+    assert await rig.gateway.recheck() == 1
+    answer = await running
+    assert answer.status == 403 and answer.json["issue"][0]["details"]["coding"][0]["code"] == "app-suspended"
+
+
+async def test_a_client_that_cancels_is_not_taken_for_a_kill() -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(60)
+
+    rig = Rig(slow)
+    running = asyncio.create_task(rig.call(PATIENT))
+    await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await rig.gateway.recheck() == 0, "it runs no more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from portal.kernel.clock import SystemClock
 from portal.kernel.database import SessionMaker, create_engine, session_maker, transaction
 from portal.oauth.service import OAuth
 from portal.products.models import Plan
+from portal.traffic.models import CallRecord
 from portal.usage.models import UsageRecord
 from tests.factories import redis
 from tests.factories.gateway import subscribe
@@ -144,6 +146,56 @@ async def test_processes_share_limit_and_quota_and_hear_of_changes_within_a_seco
         (await session.get_one(App, app.app_id)).status = AccessStatus.SUSPENDED
     await asyncio.sleep(1)
     assert await fleet.statuses(headers, 30) == {403: 30}, "a suspension acts within a second"
+
+
+async def test_open_streams_of_a_suspended_app_end_within_a_second_on_every_worker(fleet: Fleet) -> None:
+    app, headers = await fleet.app()
+    _, others = await fleet.app()
+    ended: dict[str, float] = {}
+
+    async def listen(http: httpx.AsyncClient, url: str, kind: str, sent: dict[str, str], name: str) -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            async with http.stream("GET", f"{url}/sandbox/fhir/R4/Patient/{kind}", headers=sent) as answer:
+                assert answer.status_code == 200
+                async for _ in answer.aiter_bytes():
+                    begun.add(name)
+        ended[name] = time.monotonic()
+
+    begun: set[str] = set()
+    async with httpx.AsyncClient(timeout=30) as http:
+        listening = [
+            asyncio.create_task(listen(http, url, kind, headers, f"{kind} {url}"))
+            for url in fleet.urls
+            for kind in ("drip", "mute")
+        ]
+        bystander = asyncio.create_task(listen(http, fleet.urls[0], "drip", others, "bystander"))
+        async with asyncio.timeout(20):
+            while len(begun) < len(listening) + 1:  # noqa: ASYNC110 -- streams begin when they begin
+                await asyncio.sleep(0.02)
+        started = time.monotonic()
+        async with transaction(fleet.maker) as session:
+            (await session.get_one(App, app.app_id)).status = AccessStatus.SUSPENDED
+        committed = time.monotonic()
+        async with asyncio.timeout(20):
+            await asyncio.gather(*listening)
+        assert max(ended.values()) - committed <= 1, f"commit took {committed - started:.2f} s"
+        assert "bystander" not in ended, "nobody else is touched"
+        bystander.cancel()
+    await asyncio.sleep(1.5)
+    async with fleet.maker() as session:
+        query = select(CallRecord.code).where(CallRecord.client_id == app.client_id)
+        assert set(await session.scalars(query)) == {"app-suspended"}, "the request log tells why"
+
+
+async def test_a_killed_worker_loses_no_more_of_a_quota_than_its_lease(fleet: Fleet) -> None:
+    _, headers = await fleet.app(quota=400)
+    before = (await fleet.statuses(headers, 120))[200]
+    victim = fleet.processes.pop(0)
+    os.kill(victim.pid, signal.SIGKILL)
+    await victim.wait()
+    fleet.urls.pop(0)
+    admitted = before + (await fleet.statuses(headers, 400))[200]
+    assert before == 120 and 400 - 4 <= admitted <= 400, "a lease is at most 1 % of the Quota"
 
 
 async def test_a_killed_worker_loses_no_answered_call(fleet: Fleet) -> None:

@@ -9,12 +9,25 @@ from pathlib import Path
 import uvicorn
 
 from portal.gateway.runtime import Runtime
-from portal.gateway.upstream import InProcessUpstream
+from portal.gateway.upstream import InProcessUpstream, Receive, Scope, Send
 from portal.kernel.clock import SystemClock
 from portal.kernel.database import create_engine, session_maker
 from portal.oauth.service import OAuth
 from tests.factories.oauth import PUBLIC_URL
 from tests.portal.gateway.rig import echo
+
+
+async def exchange(scope: Scope, receive: Receive, send: Send) -> None:
+    """`echo`; but `Patient/drip` answers a piece every 20 ms, and `Patient/mute` one piece and then nothing, for half a minute."""
+    kind = scope["path"].rpartition("/")[2]
+    if kind not in ("drip", "mute"):
+        await echo(scope, receive, send)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(1500 if kind == "drip" else 1):
+        await send({"type": "http.response.body", "body": b"drop ", "more_body": True})
+        await asyncio.sleep(0.02 if kind == "drip" else 30)
+    await send({"type": "http.response.body", "body": b"end"})
 
 
 async def main(port: int, folder: Path, database: str, redis_url: str) -> None:
@@ -34,7 +47,7 @@ async def main(port: int, folder: Path, database: str, redis_url: str) -> None:
         tokens=oauth.tokens,
         feed=oauth.feed,
         clock=SystemClock(),
-        exchanges={"sandbox": InProcessUpstream(echo)},
+        exchanges={"sandbox": InProcessUpstream(exchange)},
         data_dir=folder,
         redis_url=redis_url,
         redis_budget=5,  # the suite's machine may be busy; the fallback has tests of its own

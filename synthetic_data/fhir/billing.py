@@ -1,6 +1,7 @@
 """Claim and ExplanationOfBenefit: what a visit cost and who paid. http://hl7.org/fhir/R4/claim.html"""
 
 from functools import cache
+from operator import add
 from typing import TYPE_CHECKING
 
 from ..calendars import ISO
@@ -21,6 +22,13 @@ _PRIORITY = concepts.hl7("processpriority", "normal", "Normal", "عادی")
 _SUBMITTED = encode(concept([v3("adjudication", "submitted", "Submitted Amount")], "مبلغ درخواستی"))
 _BENEFIT = encode(concept([v3("adjudication", "benefit", "Benefit Amount")], "سهم بیمه"))
 _COPAY = encode(concept([v3("adjudication", "copay", "CoPay")], "سهم بیمار"))
+
+_INSURED = b'"priority":' + _PRIORITY + b',"insurance":[{"sequence":1,"focal":true,"coverage":{"reference":"Coverage/'
+_SETTLED = b'-c"},"outcome":"complete","insurance":[{"focal":true,"coverage":{"reference":"Coverage/'
+_ASKED = b'"}}],"total":[{"category":' + _SUBMITTED + b',"amount":{"value":'
+_PAID = _PRICE + b'},{"category":' + _BENEFIT + b',"amount":{"value":'
+_OWED = _PRICE + b'},{"category":' + _COPAY + b',"amount":{"value":'
+_SEQUENCE = [b'{"sequence":%d' % number for number in range(1, 10_000)]
 
 
 @cache
@@ -50,28 +58,22 @@ def write_claim(life: Life, visit: Visit, period: "Period") -> None:
     """Write the claim of a visit that has ended, and the insurer's settlement of it."""
     payer = period.payer
     inpatient = visit.setting.inpatient
-    total = sum(price for _, price in visit.lines)
-    share = max(payer.pays, 0.9) if inpatient else payer.pays
-    paid = int(total * share)
-    common = (
+    total = sum([price for _, price in visit.lines])
+    paid = int(total * (max(payer.pays, 0.9) if inpatient else payer.pays))
+    id_ = visit.id
+    common = b"".join((
         _between(payer.code, visit.physician.facility.id, inpatient), life.patient, b'"created":"', ISO[visit.end], b'",',
-    )  # fmt: skip
-    amount = str(total).encode()
-    id_ = visit.id + b"-c"
-    items = [b'{"sequence":' + INTEGERS[i] + piece for i, (piece, _) in enumerate(visit.lines, 1)]
-    insurance = b'"coverage":{"reference":"Coverage/' + period.id + b'"}}],'
-    encounter = b',"encounter":[{"reference":"Encounter/' + visit.id + b'"}]}'
+    ))  # fmt: skip
+    amount = b"%d" % total
+    encounter = b',"encounter":[{"reference":"Encounter/' + id_ + b'"}]}'
+    items = (encounter + b",").join(map(add, _SEQUENCE, [piece for piece, _ in visit.lines]))
     claim = (
-        b'{"resourceType":"Claim","id":"', id_, *common, b'"priority":', _PRIORITY,
-        b',"insurance":[{"sequence":1,"focal":true,', insurance, b'"item":[', (encounter + b",").join(items), encounter,
+        b'{"resourceType":"Claim","id":"', id_, b"-c", common, _INSURED, period.id, b'"}}],"item":[', items, encounter,
         b'],"total":{"value":', amount, _PRICE, b"}",
     )  # fmt: skip
     life.out.append(("Claim", visit.text + "-c", b"".join(claim)))
     settled = (
-        b'{"resourceType":"ExplanationOfBenefit","id":"', visit.id, b"-e", *common,
-        b'"claim":{"reference":"Claim/', id_, b'"},"outcome":"complete","insurance":[{"focal":true,', insurance,
-        b'"total":[{"category":', _SUBMITTED, b',"amount":{"value":', amount, _PRICE,
-        b'},{"category":', _BENEFIT, b',"amount":{"value":', str(paid).encode(), _PRICE,
-        b'},{"category":', _COPAY, b',"amount":{"value":', str(total - paid).encode(), _PRICE, b"}]}",
+        b'{"resourceType":"ExplanationOfBenefit","id":"', id_, b"-e", common, b'"claim":{"reference":"Claim/', id_, _SETTLED, period.id,
+        _ASKED, amount, _PAID, b"%d" % paid, _OWED, b"%d" % (total - paid), _PRICE, b"}]}",
     )  # fmt: skip
     life.out.append(("ExplanationOfBenefit", visit.text + "-e", b"".join(settled)))

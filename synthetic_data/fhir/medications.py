@@ -23,6 +23,10 @@ _SUBSTITUTED = (
 )
 _NOT_SUBSTITUTED = b',"substitution":{"wasSubstituted":false}'
 REQUEST = b'{"resourceType":"MedicationRequest","id":"'
+_COMPLETED, _ACTIVE = (b'",' + META + b',"status":"' + status for status in (b"completed", b"active"))
+_GROUPED = b',"groupIdentifier":{"system":"' + systems.PRESCRIPTION.encode() + b'","value":"RX-'
+_VALID = b'"},"dispenseRequest":{"validityPeriod":{"start":"'
+_VALID_FOR_REASON = b'"}],"dispenseRequest":{"validityPeriod":{"start":"'
 DISPENSE = b'{"resourceType":"MedicationDispense","id":"'
 
 
@@ -83,7 +87,19 @@ def _dispense_middle(key: str, substituted: bool) -> bytes:
 
 @cache
 def _pharmacy(identifier: str) -> bytes:
-    return b'"performer":[{"actor":' + encode(reference("Organization", identifier)) + b"}],"
+    return (
+        b'"performer":[{"actor":'
+        + encode(reference("Organization", identifier))
+        + b'}],"context":{"reference":"Encounter/'
+    )
+
+
+@cache
+def _handed_over(unit_code: str, count: int, days: int) -> bytes:
+    return b"".join((
+        quantity(unit_code, count), b',"daysSupply":{"value":', INTEGERS[days], b',"unit":"d","system":"', systems.UCUM.encode(),
+        b'","code":"d"},"whenHandedOver":"',
+    ))  # fmt: skip
 
 
 def write_request(run: Run, visit: Visit, drug: Drug, dose: float, count: int, days: int, reason: bytes) -> bytes:
@@ -113,10 +129,8 @@ def write_dispense(
     text, id_ = run.new_id()
     pharmacy = life.home.network.facilities["pharmacy"]
     parts = (
-        DISPENSE, id_, _dispense_middle(drug.key, substituted), life.subject, _pharmacy(pharmacy.id),
-        b'"context":{"reference":"Encounter/', visit.id,
+        DISPENSE, id_, _dispense_middle(drug.key, substituted), life.subject, _pharmacy(pharmacy.id), visit.id,
         b'"},"authorizingPrescription":[{"reference":"MedicationRequest/', request,
-        b'"}],"quantity":', quantity(drug.unit, count), b',"daysSupply":{"value":', INTEGERS[days],
-        b',"unit":"d","system":"http://unitsofmeasure.org","code":"d"},"whenHandedOver":"', ISO[day], CLOCK[day][minute], b'"}',
+        b'"}],"quantity":', _handed_over(drug.unit, count, days), ISO[day], CLOCK[day][minute], b'"}',
     )  # fmt: skip
     life.out.append(("MedicationDispense", text, b"".join(parts)))

@@ -32,12 +32,13 @@ async def list_calls(
     status: Status = 0,
     interaction: Text = "",
     request_id: Text = "",
+    text: Text = "",
     limit: Limit = 50,
     cursor: Text = "",
 ) -> CallPage:
     """The App's calls, newest first, about a second behind."""
     app, _, _ = await app_for(session, user_id=user.id, app_id=app_id)
-    wanted = Filter(environment, verdict, status, interaction, request_id)
+    wanted = Filter(environment, verdict, status, interaction, request_id, text.replace("\0", ""))
     found, following = await queries.calls(session, app.id, wanted, limit=limit, cursor=cursor)
     return CallPage([CallInfo.of(record) for record in found], following)
 

@@ -38,6 +38,7 @@ def read_filter(request: AnyRequest) -> Filter:
         int(status) if status.isascii() and status.isdigit() and len(status) == 3 else 0,
         "",
         asked.get("request_id", "").strip()[:64],
+        asked.get("text", "").replace("\0", "").strip()[:100],
     )
 
 
@@ -59,6 +60,7 @@ async def log_page(app_id: FromPath[str], request: AnyRequest, user: CurrentUser
             ("verdict", wanted.verdict),
             ("status", wanted.status),
             ("request_id", wanted.request_id),
+            ("text", wanted.text),
         )
         if value
     }

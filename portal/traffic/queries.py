@@ -20,13 +20,17 @@ VERDICTS = ("admitted", "limited", "refused", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which calls to show; "" and 0 ask for nothing. `verdict` is one of VERDICTS, `status` a whole status such as 404."""
+    """Which calls to show; "" and 0 ask for nothing. `verdict` is one of VERDICTS, `status` a whole status such as 404.
+
+    `text` is looked for in the route and, in the sandbox, in path and query.
+    """
 
     environment: str = ""
     verdict: str = ""
     status: int = 0
     interaction: str = ""
     request_id: str = ""
+    text: str = ""
 
 
 def _narrowed(app_id: str, wanted: Filter) -> list[object]:
@@ -39,6 +43,13 @@ def _narrowed(app_id: str, wanted: Filter) -> list[object]:
         found.append(CallRecord.interaction == wanted.interaction)
     if wanted.request_id:
         found.append(or_(CallRecord.request_id == wanted.request_id, CallRecord.id == wanted.request_id))
+    if wanted.text:
+        found.append(
+            or_(
+                CallRecord.target.contains(wanted.text, autoescape=True),
+                CallRecord.template.contains(wanted.text, autoescape=True),
+            )
+        )
     if wanted.verdict == "admitted":
         found.append(CallRecord.code == "admitted")
     elif wanted.verdict == "limited":

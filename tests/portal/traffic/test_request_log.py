@@ -73,6 +73,30 @@ async def test_filters_narrow_and_bad_ones_are_named(portal: Portal) -> None:
         assert (await client.get(f"/api/v1/apps/{app_id}/requests", params=bad)).status_code in (400, 422)
 
 
+async def test_a_part_of_the_path_finds_calls_and_is_taken_literally(portal: Portal) -> None:
+    client, app_id, client_id = await an_app(portal)
+    about: dict[str, Any] = {"app_id": app_id, "client_id": client_id}
+    await logged(
+        portal.sessions,
+        entry("p", NOW, **about, template="/Patient", target="/sandbox/fhir/R4/Patient?name=a_b"),
+        entry("o", NOW, **about, template="/Observation/{id}", target="/sandbox/fhir/R4/Observation/o1"),
+        entry("live", NOW, **about, environment="production", template="/Observation/{id}"),
+    )
+
+    async def found(text: str) -> set[str]:
+        answer = await client.get(f"/api/v1/apps/{app_id}/requests", params={"text": text})
+        assert answer.status_code == 200, answer.text
+        return {call["id"] for call in answer.json()["calls"]}
+
+    assert await found("Observation") == {"o", "live"}
+    assert await found("o1") == {"o"}
+    assert await found("a_b") == {"p"} and await found("a%b") == set() and await found("%") == set()
+    assert await found("\0Patient") == {"p"}
+    page = await client.get(f"/apps/{app_id}/requests", params={"text": "Observation"})
+    assert page.status_code == 200 and page.text.count("/requests/") == 2
+    assert (await client.get(f"/api/v1/apps/{app_id}/requests", params={"text": "x" * 201})).status_code == 400
+
+
 async def test_a_refusal_tells_the_same_policies_as_the_answer_did(portal: Portal) -> None:
     client, app_id, client_id = await an_app(portal)
     limited = {

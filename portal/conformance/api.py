@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.contrib.jinja import JinjaTemplateEngine
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from portal.conformance import queries, recording, reports, service
@@ -12,10 +13,11 @@ from portal.conformance.dependencies import ConformancePorts
 from portal.conformance.models import Evidence, RunStatus
 from portal.conformance.requirements import catalogues, suite_version
 from portal.conformance.schemas import CallInfo, EvidenceInfo, NewRun, RunInfo
-from portal.kernel.errors import NotFound
-from portal.users.dependencies import CurrentUser
+from portal.conformance.sheets import sheet
+from portal.kernel.errors import Invalid, NotFound
+from portal.users.dependencies import AnyRequest, CurrentUser
 from portal.web.api import api, problems
-from portal.web.dependencies import Db, Now
+from portal.web.dependencies import Db, Now, ShellValues
 
 
 @get("/requirements")
@@ -129,6 +131,33 @@ async def junit(run_id: FromPath[str], user: CurrentUser, session: Db, now: Now)
     return Response(reports.as_junit(run, results), media_type="application/xml")
 
 
+@get("/conformance/runs/{run_id:str}/html", media_type="text/html", responses=problems(400, 401, 404, 409))
+async def html(
+    request: AnyRequest,
+    run_id: FromPath[str],
+    user: CurrentUser,
+    session: Db,
+    shell: ShellValues,
+    lang: FromQuery[str] = "fa",
+) -> Response[bytes]:
+    """The report of a judged run as one self-contained file to read, keep or print; `lang` is fa or en."""
+    if lang not in ("fa", "en"):
+        raise Invalid("lang is fa or en", fa="زبان fa یا en است", field="lang")
+    run = await queries.run(session, run_id, user)
+    if run.status != RunStatus.JUDGED:
+        raise service.NothingRecorded("The run has not been judged yet", fa="این آزمون هنوز داوری نشده است")
+    app = await queries.own_app(session, run.app_id, user)
+    engine = request.app.template_engine
+    if not isinstance(engine, JinjaTemplateEngine):
+        raise NotFound
+    content = await sheet(
+        session, run, app, lang="en" if lang == "en" else "fa", base=shell.public_url, templates=engine.engine
+    )
+    name = f"gozar-conformance-{run.id}-{lang}.html"
+    headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "private, no-store"}
+    return Response(content, media_type="text/html; charset=utf-8", headers=headers)
+
+
 @get("/conformance/runs/{run_id:str}/calls", responses=problems(401, 404))
 async def calls(run_id: FromPath[str], user: CurrentUser, session: Db, requirement: FromQuery[str]) -> list[CallInfo]:
     """The very calls that prove the verdict on a Requirement."""
@@ -169,6 +198,7 @@ routes = [
         abandon,
         report,
         junit,
+        html,
         calls,
         evidence,
         signing_keys,

@@ -58,6 +58,8 @@ def conformance() -> None:
 @click.option("--scope", default="", help="space-separated scopes production will be asked for; absent: all")
 @click.option("--command", default="", help="runs for each scenario, with its id and inputs as JSON in its arguments")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="write JUnit XML here")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="write the report to read here")
+@click.option("--lang", type=click.Choice(["fa", "en"]), default="fa", show_default=True, help="language of --html")
 @click.option(
     "--evidence",
     "evidence_file",
@@ -72,6 +74,8 @@ def run(
     scope: str,
     command: str,
     junit: Path | None,
+    html: Path | None,
+    lang: str,
     evidence_file: Path | None,
 ) -> None:
     """Walk APP through every scenario, judge what it did, and exit with 1 unless it passes.
@@ -91,6 +95,8 @@ def run(
     _show(report)
     if junit is not None:
         junit.write_bytes(api.call("GET", f"{path}/junit").content)
+    if html is not None:
+        html.write_bytes(api.call("GET", f"{path}/html?lang={lang}").content)
     if evidence_file is not None:
         evidence_file.write_text(
             api.call("GET", f"/evidence/{report['evidence']}").json()["jws"] + "\n", encoding="ascii"
@@ -138,13 +144,23 @@ def evidence() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="the portal's key set, saved from /api/v1/signing-keys",
 )
-def verify_file(file: Path, keys: Path) -> None:
-    """Check FILE with nothing but the portal's key set; prints what was signed, exits with 1 when it does not hold."""
+@click.option("--app", default="", help="the App that the evidence must be of")
+@click.option("--app-version", default="", help="the version of the App that it must be of")
+@click.option("--suite", default="", help="the suite version that it must be of")
+def verify_file(file: Path, keys: Path, app: str, app_version: str, suite: str) -> None:
+    """Check FILE with nothing but the portal's key set; prints what was signed, exits with 1 when it does not hold.
+
+    With --app, --app-version or --suite it must also be the evidence of these: a genuine one of something else exits with 1.
+    """
     try:
         found = verify(file.read_text(encoding="ascii"), json.loads(keys.read_text(encoding="utf-8")), EVIDENCE_TYPE)
     except (BadSignature, ValueError) as error:
         click.echo(f"NOT VALID: {error}", err=True)
         sys.exit(1)
+    for name, wanted in (("app", app), ("app_version", app_version), ("suite_version", suite)):
+        if wanted and found[name] != wanted:
+            click.echo(f"NOT THIS ONE: it is signed for {name} {found[name]}, not {wanted}", err=True)
+            sys.exit(1)
     click.echo(
         f"valid: {found['id']} of app {found['app']} version {found['app_version']}, judged {found['judged_at']}"
     )

@@ -5,6 +5,7 @@ Not the key of access tokens: whoever could ask for one kind of signature must n
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import Any
 
@@ -46,7 +47,10 @@ class PortalSigner:
 
 
 def verify(text: str, jwks: dict[str, Any], typ: str) -> dict[str, Any]:
-    """The document in a compact JWS; raises `BadSignature`."""
+    """The document in a compact JWS; raises `BadSignature`. Every character counts, also the unused bits of base64's last."""
+    parts = text.strip().split(".")
+    if len(parts) != 3 or any(not _canonical(part) for part in parts):
+        raise BadSignature("this is not a signed document (compact JWS)")
     try:
         keys = KeySet.import_key_set(jwks)  # type: ignore[arg-type]
         found = jws.deserialize_compact(text.strip(), keys, algorithms=[ALGORITHM])
@@ -58,3 +62,12 @@ def verify(text: str, jwks: dict[str, Any], typ: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BadSignature("the signed text is not a JSON object")
     return document
+
+
+def _canonical(part: str) -> bool:
+    """Whether `part` is base64url as an encoder writes it (RFC 4648 §3.5): a signature has one spelling only."""
+    try:
+        raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError:
+        return False
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == part

@@ -115,7 +115,9 @@ async def approve(data: JSONBody[Approve], case: TheCase) -> ReviewInfo:
         verdicts={scope: ScopeVerdict(row.approved, row.reason_code, row.reason) for scope, row in data.scopes.items()},
         terms=terms,
         reason=data.reason,
-        evidence_passes=await evidence.passes(case.session, case.request),
+        evidence_passes=await evidence.passes(
+            case.session, case.request, scopes=[scope for scope, row in data.scopes.items() if row.approved]
+        ),
         by=case.by,
         now=case.now,
     )

@@ -127,7 +127,7 @@ async def _review(
         differences=snapshot.difference(last.snapshot if last else {}, request.snapshot),
         last=last,
         proof=proof,
-        proof_passes=await evidence.passes(session, request),
+        lacks=await evidence.lacks(session, request),
         run=run,
         report=reports.as_json(run, run.results) if run else None,
         proved=set(run.scopes) if run else set(),
@@ -255,7 +255,9 @@ async def _decide(session: AsyncSession, found: ReviewRequest, form: Form, user:
                 verdicts=verdicts,
                 terms=_terms(form),
                 reason=form["reason"],
-                evidence_passes=await evidence.passes(session, found),
+                evidence_passes=await evidence.passes(
+                    session, found, scopes=[scope for scope, row in verdicts.items() if row.approved]
+                ),
                 by=user,
                 now=now,
             )

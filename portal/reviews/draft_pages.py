@@ -166,7 +166,8 @@ async def _evidence(
     session: AsyncSession, request: ReviewRequest, form: Form, context: dict[str, Any], status: int = 200
 ) -> Template:
     found = await evidence.newest(session, request.app_id)
-    return page("reviews/evidence.html", status=status, form=form, review=request, found=found, **context)
+    lacks = await evidence.lacks(session, request)
+    return page("reviews/evidence.html", status=status, form=form, review=request, found=found, lacks=lacks, **context)
 
 
 @post("/reviews/{review_id:str}/evidence")

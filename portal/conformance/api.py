@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
-from litestar.contrib.jinja import JinjaTemplateEngine
 from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.plugins.jinja import JinjaTemplateEngine
 
 from portal.conformance import queries, recording, reports, service
 from portal.conformance.dependencies import ConformancePorts

@@ -73,7 +73,13 @@ async def _patient(stage: Stage, action: dict[str, Any]) -> None:
 
 
 async def _other_patient(stage: Stage, action: dict[str, Any]) -> None:
-    stage.inputs[action["as"]] = (await people(stage))[1]
+    """A patient besides the first whose record was not merged into another's before."""
+    for patient in (await people(stage))[1:]:
+        found = await stage.get(f"Patient/{patient}")
+        if patient != stage.inputs.get("patient") and not found.get("link"):
+            stage.inputs[action["as"]] = patient
+            return
+    raise HandFailed("the Tenant holds no other patient")
 
 
 async def _practitioner(stage: Stage, action: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -97,6 +97,26 @@ class Call:
     def faulted(self) -> bool:
         """Refused or broken by a temporary condition."""
         return self.status in (429, 502, 503, 504)
+
+    @property
+    def ended(self) -> datetime:
+        """When its answer left."""
+        return self.at + timedelta(milliseconds=self.milliseconds)
+
+    def repeats(self, other: Call) -> bool:
+        """Whether it asks for the very same thing: method, target and body (of a call refused at the door no body was read)."""
+        same_body = self.body == other.body or self.body is None or other.body is None
+        return same_body and (self.method, self.target, self.form) == (other.method, other.target, other.form)
+
+    def knew(self, answer: Call, *, slack: timedelta = timedelta(milliseconds=150)) -> bool:
+        """Whether its sender can have known the answer of an earlier call.
+
+        Programs send several calls at once: one that was on its way when the answer left is no disobedience. The very same call
+        again is a repeat, as soon as the answer has left; the two clocks of a busy gateway differ by some milliseconds.
+        """
+        if not self.repeats(answer):
+            return self.at >= answer.ended + slack
+        return self.at >= max(answer.ended - timedelta(milliseconds=20), answer.at + (answer.ended - answer.at) / 2)
 
     def resources(self) -> Iterator[Mapping[str, Any]]:
         """Resources of the answer: the one itself, or the entries of a Bundle."""

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -247,6 +248,81 @@ class PollsWildly(App):
             self.fhir.transport.send("GET", f"Patient/{inputs['patient']}", headers={"if-none-match": 'W/"1"'})
 
 
+class RepeatsWithoutCondition(FhirClient):
+    """The first attempt is safe; the one after the lost answer is not."""
+
+    def create_once(self, resource: Resource) -> Resource:
+        kind, identifier = resource["resourceType"], resource["identifier"][0]
+        condition = urlencode({"identifier": f"{identifier['system']}|{identifier['value']}"})
+        answer = self.transport.once("POST", kind, headers={"if-none-exist": condition}, json=resource, form=None)
+        if answer.status_code >= 500:
+            time.sleep(0.6)
+            self.transport.send("POST", kind, json=resource)
+        return dict(resource)
+
+
+class ReadsEverybody(App):
+    def do_list(self, inputs: dict[str, str]) -> None:
+        super().do_list(inputs)
+        self.fhir.transport.send("GET", "Observation?code=8480-6&date=ge2020-01-01&_count=50")
+
+
+class MakesUpParameters(App):
+    def do_list(self, inputs: dict[str, str]) -> None:
+        super().do_list(inputs)
+        try:
+            self.fhir.search("Observation", patientId=inputs["patient"], patient=inputs["patient"])
+        except Refused:
+            return
+
+
+class AnyVersion(FhirClient):
+    def update(self, kind: str, identity: str, change: Callable[[Resource], None], tries: int = 3) -> Resource:
+        for _ in range(tries):
+            resource: Resource = self.transport.send("GET", f"{kind}/{identity}").json()
+            change(resource)
+            try:
+                self.transport.send("PUT", f"{kind}/{identity}", headers={"if-match": "*"}, json=resource)
+            except Refused:
+                continue
+            return resource
+        return {}
+
+
+class PrescribesAgain(App):
+    def do_dispense(self, inputs: dict[str, str]) -> None:
+        super().do_dispense(inputs)
+        order = self.fhir.transport.send("GET", inputs["resource"]).json()
+        again = self.prescription(
+            order["subject"]["reference"].partition("/")[2], order["requester"]["reference"].partition("/")[2]
+        )
+        self.fhir.create_once(again)
+
+
+class FastClock(App):
+    def prescription(self, patient: str, practitioner: str) -> Resource:
+        made = super().prescription(patient, practitioner)
+        later = datetime.now(UTC) + timedelta(hours=2)
+        return {**made, "authoredOn": later.isoformat(timespec="seconds")}
+
+
+class CodesWithoutSystem(App):
+    def prescription(self, patient: str, practitioner: str) -> Resource:
+        made = super().prescription(patient, practitioner)
+        made["medicationCodeableConcept"]["coding"] = [{"code": "N02BE01"}]
+        return made
+
+
+class EmergencyWithoutReason(App):
+    def do_list(self, inputs: dict[str, str]) -> None:
+        super().do_list(inputs)
+        body = {"resourceType": "Parameters", "parameter": []}
+        try:
+            self.fhir.transport.send("POST", f"Patient/{inputs['patient']}/$break-glass", json=body)
+        except Refused:
+            return
+
+
 # Name -> (the client, the only Requirement it fails).
 SABOTEURS: dict[str, tuple[Parts, str]] = {
     "ignores Retry-After": (Parts(transport=IgnoresRetryAfter), "limit-1"),
@@ -275,4 +351,13 @@ SABOTEURS: dict[str, tuple[Parts, str]] = {
     "reads allergies too late": (Parts(app=AllergiesTooLate), "rx-3"),
     "prescribes without dosage": (Parts(app=NoDosage), "rx-1"),
     "closes a prescription too early": (Parts(app=ClosesTooEarly), "rx-4"),
+    "prescribes again after a partial dispense": (Parts(app=PrescribesAgain), "rx-4"),
+    "repeats a lost write without its condition": (Parts(fhir=RepeatsWithoutCondition), "safe-4"),
+    "accepts any version": (Parts(fhir=AnyVersion), "safe-1"),
+    "reads everybody's results": (Parts(app=ReadsEverybody), "page-4"),
+    "makes up search parameters": (Parts(app=MakesUpParameters), "proto-8"),
+    "asks to write what it only reads": (Parts(scopes=(*SCOPES, "system/Observation.cud")), "scope-1"),
+    "runs on a fast clock": (Parts(app=FastClock), "data-4"),
+    "writes codes without their system": (Parts(app=CodesWithoutSystem), "data-5"),
+    "opens emergency access without a reason": (Parts(app=EmergencyWithoutReason), "consent-3"),
 }

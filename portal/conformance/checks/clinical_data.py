@@ -8,7 +8,7 @@ from typing import Any
 
 from portal.conformance.calls import Call, Recording
 from portal.conformance.checks.consent import about
-from portal.conformance.verdicts import Verdict, check, failed, passed, unseen
+from portal.conformance.verdicts import Verdict, check, failed, omitted, passed, unseen
 
 ARABIC = re.compile("[يكى٠-٩]")
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?")
@@ -79,13 +79,13 @@ def _last_seen(recording: Recording, place: int, call: Call) -> dict[str, Any] |
 
 @check("keeps-what-it-does-not-know")
 def keeps_what_it_does_not_know(recording: Recording) -> Verdict:
-    """An update sends back every element and extension that the read before it had."""
+    """An update sends back every element and extension that the read before it had; a patch leaves them alone by its nature."""
     updates = [
         (place, call)
         for place, call in enumerate(recording.calls)
         if call.interaction == "update" and isinstance(call.body, dict)
     ]
-    judged, wrong = [], []
+    judged, wrong = [call for call in recording.of("patch") if call.ok], []
     for place, call in updates:
         before = _last_seen(recording, place, call)
         if before is None:
@@ -133,7 +133,16 @@ def persian_letters(recording: Recording) -> Verdict:
     written = _written(recording)
     if not written:
         return unseen(fa="نوشتنی دیده نشد.", en="No write was seen.")
-    wrong = [call for call in written if any(ARABIC.search(text) for text in _texts(call.body))]
+    # What the server gave and the App sends back unchanged is not the App's writing.
+    given: set[str] = set()
+    wrong = []
+    for call in recording.calls:
+        if not call.writes:
+            given.update(_texts(call.reply))
+        elif isinstance(call.body, dict) and any(
+            ARABIC.search(text) and text not in given for text in _texts(call.body)
+        ):
+            wrong.append(call)
     if wrong:
         return failed(
             wrong,
@@ -192,9 +201,11 @@ def no_future_authoring(recording: Recording) -> Verdict:
 @check("codes-have-system")
 def codes_have_system(recording: Recording) -> Verdict:
     """Every coding names its code system: a code alone means nothing (FHIR R4 datatypes.html#Coding)."""
+    if not _written(recording):
+        return unseen(fa="نوشتنی دیده نشد.", en="No write was seen.")
     written = [(call, codings) for call in _written(recording) if (codings := _codings(call.body))]
     if not written:
-        return unseen(fa="نوشته‌ای با کد دیده نشد.", en="No write with a code was seen.")
+        return omitted(fa="برنامه کدی ننوشته است.", en="The app has written no code.")
     wrong = [
         call for call, codings in written if any(coding.get("code") and not coding.get("system") for coding in codings)
     ]

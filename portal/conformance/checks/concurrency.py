@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ import orjson
 from portal.conformance.calls import Call, Recording
 from portal.conformance.verdicts import Verdict, check, failed, passed, unseen
 
+NONE = timedelta()
 ONCE_ONLY = ("MedicationRequest", "Appointment", "ServiceRequest", "MedicationDispense")
 # What may differ between two attempts to write the same thing.
 INCIDENTAL = ("id", "meta", "identifier", "authoredOn", "created", "whenHandedOver", "text")
@@ -20,7 +22,8 @@ def update_with_if_match(recording: Recording) -> Verdict:
     updates = [call for call in recording.of("update", "patch") if call.where.id]
     if not updates:
         return unseen(fa="به‌روزرسانی دیده نشد.", en="No update was seen.")
-    wrong = [call for call in updates if "if-match" not in call.sent]
+    # `*` says only that the record exists (RFC 9110 §13.1.1): it saves nobody's change.
+    wrong = [call for call in updates if call.sent.get("if-match", "*").strip() == "*"]
     if wrong:
         return failed(wrong, fa="به‌روزرسانی بدون If-Match فرستاده شده است.", en="An update was sent without If-Match.")
     return passed(updates)
@@ -38,13 +41,12 @@ def reread_after_conflict(recording: Recording) -> Verdict:
         return unseen(fa="برخورد نسخه (412) دیده نشد.", en="No version conflict (412) was seen.")
     wrong = []
     for place, call in conflicts:
-        same = [
-            later
-            for later in recording.calls[place + 1 :]
-            if (later.kind, later.where.id) == (call.kind, call.where.id)
-        ]
-        if same and same[0].interaction in ("update", "patch"):
-            wrong.append(same[0])
+        for later in recording.calls[place + 1 :]:
+            if later.ok and _brings(later, call):
+                break
+            if _concerns(later, call) and later.interaction in ("update", "patch") and later.knew(call, slack=NONE):
+                wrong.append(later)
+                break
     if wrong:
         return failed(
             wrong,
@@ -54,21 +56,50 @@ def reread_after_conflict(recording: Recording) -> Verdict:
     return passed(call for _, call in conflicts)
 
 
+def _concerns(later: Call, call: Call) -> bool:
+    return (later.kind, later.where.id) == (call.kind, call.where.id)
+
+
+def _brings(later: Call, call: Call) -> bool:
+    """Whether the answer of a read, search or operation shows the record that `call` wrote; 304 says it is as it was."""
+    if later.interaction == "read" and _concerns(later, call):
+        return True
+    return later.interaction in ("search", "history", "operation") and any(
+        (found.get("resourceType"), found.get("id")) == (call.kind, call.where.id) for found in later.resources()
+    )
+
+
 @check("conditional-create")
 def conditional_create(recording: Recording) -> Verdict:
-    """What must exist once is created with If-None-Exist (FHIR R4 http.html#ccreate)."""
-    creates = [call for call in recording.of("create") if call.kind in ONCE_ONLY]
+    """What must exist once is created with If-None-Exist (FHIR R4 http.html#ccreate), or by a conditional update.
+
+    How a create is repeated after a lost answer is judged apart: `no-duplicate-after-timeout`.
+    """
+    creates = [call for call in recording.of("create") if call.kind in ONCE_ONLY and not _repeated(recording, call)]
+    creates += [call for call in recording.of("update") if call.kind in ONCE_ONLY and not call.where.id]
     if not creates:
         return unseen(
             fa="ایجاد نسخه، نوبت یا ارجاع دیده نشد.",
             en="No creation of a prescription, appointment or referral was seen.",
         )
-    wrong = [call for call in creates if "if-none-exist" not in call.sent]
+    wrong = [call for call in creates if call.interaction == "create" and "if-none-exist" not in call.sent]
     if wrong:
         return failed(
             wrong, fa="ایجاد بدون If-None-Exist فرستاده شده است.", en="A creation was sent without If-None-Exist."
         )
     return passed(creates)
+
+
+def _repeated(recording: Recording, call: Call) -> bool:
+    """Whether `call` tries again what lost its answer before, under the same identifier."""
+    return any(
+        earlier.status in (502, 504)
+        and earlier.at < call.at
+        and essence(earlier.body) == essence(call.body)
+        and earlier.body.get("identifier") == call.body.get("identifier")
+        for earlier in recording.of("create", kind=call.kind)
+        if isinstance(earlier.body, dict) and isinstance(call.body, dict)
+    )
 
 
 def essence(body: Any) -> bytes:
@@ -90,17 +121,15 @@ def no_duplicate_after_timeout(recording: Recording) -> Verdict:
             en="No write whose answer was lost was seen; run this scenario.",
         )
     for first in lost:
-        again = [
+        # The first repeat that is answered tells: 200 found what was written, 201 wrote it a second time.
+        answered = [
             call
             for call in recording.of("create", kind=first.kind)
-            if call.at >= first.at
-            and call.id != first.id
-            and call.status == 201
-            and essence(call.body) == essence(first.body)
-        ]
-        if again:
+            if call.at >= first.at and call.id != first.id and call.ok and essence(call.body) == essence(first.body)
+        ][:1]
+        if answered and answered[0].status == 201:
             return failed(
-                [first, *again],
+                [first, *answered],
                 fa="پس از گم شدن پاسخ، همان نوشته بار دیگر ثبت شده است.",
                 en="After the answer was lost the same thing was written a second time.",
             )

@@ -22,7 +22,7 @@ def _seconds(call: Call) -> float | None:
 
 @check("honours-retry-after")
 def honours_retry_after(recording: Recording) -> Verdict:
-    """After 429 nothing is sent until Retry-After has passed (RFC 9110 §10.2.3)."""
+    """After 429 nothing more about that type is sent until Retry-After has passed (RFC 9110 §10.2.3); other Products have other limits."""
     told = [
         (place, call, wait)
         for place, call in enumerate(recording.calls)
@@ -33,7 +33,11 @@ def honours_retry_after(recording: Recording) -> Verdict:
     wrong = []
     for place, call, wait in told:
         until = call.at + timedelta(seconds=wait) - TOLERANCE
-        wrong += [later for later in recording.calls[place + 1 : place + 2] if later.at < until]
+        wrong += [
+            later
+            for later in recording.calls[place + 1 :]
+            if later.at < until and later.kind == call.kind and later.knew(call)
+        ]
     if wrong:
         return failed(
             wrong,
@@ -45,13 +49,12 @@ def honours_retry_after(recording: Recording) -> Verdict:
 
 @check("backs-off-on-outage")
 def backs_off_on_outage(recording: Recording) -> Verdict:
-    """After 502, 503 or 504 on the same address the pauses do not shrink and none is shorter than 0.4 seconds."""
+    """After 502, 503 or 504 the same call waits at least 0.4 seconds before it is sent again."""
     runs = _outages(recording)
     if not runs:
         return unseen(fa="قطعی سرویس (503) دیده نشد.", en="No outage (503) was seen.")
     for run in runs:
-        pauses = [later.at - earlier.at for earlier, later in pairwise(run)]
-        if any(pause < LEAST_PAUSE for pause in pauses):
+        if any(later.at - earlier.at < LEAST_PAUSE for earlier, later in pairwise(run)):
             return failed(
                 run, fa="در زمان قطعی بی‌درنگ تکرار شده است.", en="During an outage calls were repeated at once."
             )
@@ -59,11 +62,11 @@ def backs_off_on_outage(recording: Recording) -> Verdict:
 
 
 def _outages(recording: Recording) -> list[list[Call]]:
-    """Per address: a call that met an outage and the repeats up to the first that did not."""
-    runs: dict[tuple[str, str], list[Call]] = {}
+    """Per call: one that met an outage and its repeats up to the first that did not."""
+    runs: dict[tuple[str, str, str], list[Call]] = {}
     done: list[list[Call]] = []
     for call in recording.calls:
-        key = (call.method, call.target)
+        key = (call.method, call.target, f"{call.body}{call.form}")
         if call.status in (502, 503, 504):
             runs.setdefault(key, []).append(call)
         elif key in runs:
@@ -105,10 +108,11 @@ def no_blind_retry(recording: Recording) -> Verdict:
     for call in recording.calls:
         key = (call.method, call.target, str(call.body) + str(call.form))
         earlier = seen.get(key)
-        # A withdrawn consent has its own Requirement.
-        if call.status in PERMANENT and call.code != "consent-required":
+        # A withdrawn consent and a scope that is not held have Requirements of their own.
+        if call.status in PERMANENT and call.code not in ("consent-required", "insufficient-scope"):
             refused.append(call)
-            if earlier is not None and call.at - earlier.at < timedelta(minutes=2) and not _consent(recording, call):
+            soon = earlier is not None and call.knew(earlier) and call.at - earlier.at < timedelta(minutes=2)
+            if earlier is not None and soon and not _consent(recording, call):
                 wrong += [earlier, call]
             seen[key] = call
     if wrong:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from portal.conformance.calls import Recording
+from portal.conformance.checks.paging import PAGE_WORDS
 from portal.conformance.verdicts import Verdict, check, failed, passed, unseen
 
 JSON_TYPES = ("application/fhir+json", "application/json")
@@ -105,6 +108,40 @@ def reads_existing_paths(recording: Recording) -> Verdict:
             en="More than one call in ten asked for what is not there.",
         )
     return passed(calls)
+
+
+@check("known-search-parameters")
+def known_search_parameters(recording: Recording) -> Verdict:
+    """A search by a parameter that does not exist would read everything elsewhere; here it is refused (FHIR R4 search.html#errors)."""
+    searches = recording.of("search")
+    if not searches:
+        return unseen(fa="جست‌وجویی دیده نشد.", en="No search was seen.")
+    # Page addresses of one's own have a Requirement of their own.
+    wrong = [
+        call
+        for call in searches
+        if call.status == 400
+        and "search-parameter" in _rules(call.reply)
+        and not any(call.where.values(word) for word in PAGE_WORDS)
+    ]
+    if wrong:
+        return failed(
+            wrong,
+            fa="با پارامتری جست‌وجو شده است که وجود ندارد.",
+            en="A search used a parameter that does not exist.",
+        )
+    return passed(call for call in searches if call.ok)
+
+
+def _rules(outcome: Any) -> set[str]:
+    """Codes of the rules that an OperationOutcome names."""
+    if not isinstance(outcome, dict):
+        return set()
+    return {
+        str(coding.get("code"))
+        for issue in outcome.get("issue") or ()
+        for coding in (issue.get("details") or {}).get("coding") or ()
+    }
 
 
 @check("no-clinical-delete")

@@ -43,7 +43,7 @@ def new_token_after_401(recording: Recording) -> Verdict:
         later
         for place, call in refused
         for later in recording.calls[place + 1 :]
-        if later.token == call.token and later.at > call.at
+        if later.token == call.token and later.knew(call)
     ]
     if wrong:
         return failed(wrong, fa="توکن ردشده دوباره فرستاده شده است.", en="A refused token was sent again.")
@@ -85,18 +85,14 @@ def _used(recording: Recording) -> dict[str, set[str]]:
 
 @check("least-scope")
 def least_scope(recording: Recording) -> Verdict:
-    """Each scope the App holds was used in some call: a right that nothing needs is not asked for."""
+    """Each scope was used, for reading and for writing as far as it opens them: a right that nothing needs is not asked for."""
     wanted = sorted(scope for scope in recording.scopes if scope.partition("/")[0] in CLINICAL and "." in scope)
     if not wanted or not any(call.ok for call in recording.calls):
         return unseen(
             fa="فراخوان موفقی برای سنجش دامنه‌ها دیده نشد.", en="No successful call was seen to weigh scopes by."
         )
     used = _used(recording)
-    idle = []
-    for scope in wanted:
-        kind = scope.partition("/")[2].partition(".")[0]
-        if kind != "*" and kind not in used:
-            idle.append(scope)
+    idle = [scope for scope in wanted if not _needed(scope, used)]
     if idle:
         return failed(
             [],
@@ -104,6 +100,16 @@ def least_scope(recording: Recording) -> Verdict:
             en=f"These scopes were never used: {', '.join(idle)}",
         )
     return passed(call for call in recording.calls if call.ok)
+
+
+def _needed(scope: str, used: dict[str, set[str]]) -> bool:
+    """Whether calls used what a scope opens: reading (r, s) where it lets read, writing (c, u, d) where it lets write."""
+    kind, _, letters = scope.partition("/")[2].partition(".")
+    if kind == "*":
+        return True  # `no-wildcard-scope` speaks of it.
+    letters = {"read": "rs", "write": "cud", "*": "cruds"}.get(letters, letters.partition("?")[0])
+    seen = used.get(kind, set())
+    return all(seen & set(group) for group in ("rs", "cud") if set(letters) & set(group))
 
 
 @check("no-wildcard-scope")
@@ -127,7 +133,9 @@ def respects_scope_refusal(recording: Recording) -> Verdict:
         later
         for place, call in refused
         for later in recording.calls[place + 1 :]
-        if later.code == "insufficient-scope" and (later.kind, later.interaction) == (call.kind, call.interaction)
+        if later.code == "insufficient-scope"
+        and (later.kind, later.interaction) == (call.kind, call.interaction)
+        and later.knew(call)
     ]
     if wrong:
         return failed(wrong, fa="فراخوان بیرون از دامنه تکرار شده است.", en="A call outside the scopes was repeated.")

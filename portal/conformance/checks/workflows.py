@@ -97,11 +97,39 @@ def partial_dispense(recording: Recording) -> Verdict:
         and isinstance(call.body, dict)
         and call.body.get("status") in ("completed", "stopped", "cancelled")
     ]
+    again = [
+        call
+        for call in later
+        if call.interaction == "create" and call.status == 201 and _same_order(recording, order, call)
+    ]
+    if again:
+        return failed(
+            again,
+            fa="پس از تحویل ناقص، همان نسخه از نو و کامل نوشته شده است.",
+            en="After the partial dispense the whole prescription was written once more: a second dose.",
+        )
     if closed:
         return failed(
             closed, fa="نسخهٔ ناتمام بسته شده است.", en="A prescription was closed though part of it is still due."
         )
     return passed(read)
+
+
+def _same_order(recording: Recording, order: str, call: Call) -> bool:
+    """Whether `call` writes for the same patient what order `order` already asks for."""
+    known = next(
+        (
+            found
+            for earlier in recording.calls
+            for found in earlier.resources()
+            if (found.get("resourceType"), found.get("id")) == ("MedicationRequest", order)
+        ),
+        None,
+    )
+    if known is None or call.kind != "MedicationRequest" or not isinstance(call.body, dict):
+        return False
+    medicine = next((name for name in known if name.startswith("medication")), "")
+    return all(call.body.get(name) == known.get(name) for name in ("subject", medicine) if name)
 
 
 @check("slot-before-booking")

@@ -74,7 +74,7 @@ def _listed(operations: list[dict[str, str]]) -> dict[str, Any]:
 
 _BULK = {"system": "export", "type": "patient-export", "instance": "group-export"}
 _GENERIC = frozenset({"validate", "meta", "meta-add", "meta-delete"})
-_OFFICIAL = frozenset({"everything", "match", "lastn", "expand", "lookup", "validate-code", "subsumes"})
+_OFFICIAL = frozenset({"everything", "match", "lastn", "expand", "lookup", "validate-code", "subsumes", "translate"})
 
 
 def _operations(known: Collection[OperationKey], base_url: str, rtype: str) -> list[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sandbox.exchange.calls import Call
@@ -53,15 +53,22 @@ class OwnTerms:
         named = [("url", searchvalues.escape(url))]
         if url.startswith(f"{resource_type}/"):
             named = [("_id", searchvalues.escape(url))]
-        request = understand((resource_type,), [*named, ("_sort", "-_lastUpdated")])
-        request.count = 1
-        store = call.services.store
-        compiler = call.services.compiler(call.access, call.now)
-        if self._whole:
-            compiler.limits = lambda _: (Limit(),)
-        question = service.compile_question(compiler, request, resource_type)
-        page = await service.find(store, call.tenant, request, question, call.services.cursors, call.now)
-        return load(page.rows[0][3]) if page.rows else None
+        found = await bodies(call, resource_type, [*named, ("_sort", "-_lastUpdated")], 1, whole=self._whole)
+        return found[0] if found else None
+
+
+async def bodies(
+    call: Call, rtype: str, criteria: Sequence[tuple[str, str]], most: int, *, whole: bool = False
+) -> list[Mapping[str, Any]]:
+    """Resources that a search finds, within the caller's limits or in the `whole` Tenant."""
+    request = understand((rtype,), criteria)
+    request.count, request.total = most, "none"
+    compiler = call.services.compiler(call.access, call.now)
+    if whole:
+        compiler.limits = lambda _: (Limit(),)
+    question = service.compile_question(compiler, request, rtype)
+    page = await service.find(call.services.store, call.tenant, request, question, call.services.cursors, call.now)
+    return [load(row[3]) for row in page.rows]
 
 
 def _included(resource: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ http://hl7.org/fhir/R4/terminology-service.html. Results are FHIR resources as d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from sandbox.fhir import codesystems
@@ -182,8 +182,8 @@ class Terminology:
         found = {k: v for k, v in made.items() if v}
         return found | {"status": "active", "expansion": {k: v for k, v in expansion.items() if v not in ([], "")}}
 
-    def lookup(self, system: str, code: str) -> dict[str, Any]:
-        """Parameters with name, display, definition and parents. Raises `NotFoundError`."""
+    def lookup(self, system: str, code: str, wanted: Collection[str] = ()) -> dict[str, Any]:
+        """Parameters with name, display, definition, parents and children, or the properties `wanted`. Raises `NotFoundError`."""
         table = self.system(system)
         if table is None:
             if system in GRAMMARS and GRAMMARS[system](code):
@@ -209,9 +209,11 @@ class Terminology:
             ("display", "valueString", concept.display),
         ]
         made = _parameters([*rows, ("definition", "valueString", concept.definition)])
-        for parent in concept.parents:
-            part = [{"name": "code", "valueCode": "parent"}, {"name": "value", "valueCode": parent}]
-            made["parameter"].append({"name": "property", "part": part})
+        children = [c.code for c in table.concepts.values() if concept.code in c.parents]
+        for name, codes in (("parent", concept.parents), ("child", children)):
+            for related in codes if not wanted or name in wanted else ():
+                part = [{"name": "code", "valueCode": name}, {"name": "value", "valueCode": related}]
+                made["parameter"].append({"name": "property", "part": part})
         return made
 
     def validate_code(

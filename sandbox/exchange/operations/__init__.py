@@ -11,6 +11,7 @@ from sandbox.exchange.operations import (
     matching,
     meta,
     terminologies,
+    translating,
 )
 from sandbox.exchange.seams import Handler, OperationKey
 
@@ -23,4 +24,5 @@ OPERATIONS: dict[OperationKey, Handler] = {
     **meta.OPERATIONS,
     **importing.OPERATIONS,
     **terminologies.OPERATIONS,
+    **translating.OPERATIONS,
 }

@@ -23,7 +23,7 @@ from sandbox.storage.encoding import dump, load
 # Meant for servers with several versions and languages of a system; accepted, as leaving them out changes nothing here.
 _WITHOUT_EFFECT = (
     "activeOnly", "abstract", "date", "displayLanguage", "excludeNested", "includeDefinition", "systemVersion", "version",
-    "valueSetVersion", "property",
+    "valueSetVersion",
 )  # fmt: skip
 
 
@@ -135,13 +135,13 @@ def _codings(given: Inputs, system: str) -> list[tuple[str, str, str]]:
 async def lookup(call: Call) -> Response:
     """http://hl7.org/fhir/R4/codesystem-operation-lookup.html"""
     given = await inputs.read(call)
-    given.allow(("code", "system", "coding", *_WITHOUT_EFFECT))
+    given.allow(("code", "system", "coding", "property", *_WITHOUT_EFFECT))
     codings = _codings(given, "")
     if not codings or not codings[0][0]:
         raise _needed("code and system, or coding", "code و system یا coding")
     own = OwnTerms(call)
     await own.fetch(("CodeSystem", codings[0][0]))
-    return json_response(dump(Terminology(own.resolve).lookup(codings[0][0], codings[0][1])))
+    return json_response(dump(Terminology(own.resolve).lookup(*codings[0][:2], frozenset(given.words("property")))))
 
 
 async def subsumes(call: Call) -> Response:

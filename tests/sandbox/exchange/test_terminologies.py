@@ -96,3 +96,60 @@ async def test_search_by_membership_in_a_value_set(world: World) -> None:
         # All of LOINC: no list of its codes ships, and none is needed.
         every = {"code:in": "http://hl7.org/fhir/ValueSet/observation-codes", "patient": "p1"}
         assert len((await client.get("Observation", params=every)).json()["entry"]) == 5
+
+
+async def test_codes_are_translated_by_the_tenants_maps(world: World) -> None:
+    def element(code: str, *targets: tuple[str, str]) -> dict[str, object]:
+        return {"code": code, "target": [{"code": to, "equivalence": how} for to, how in targets]}
+
+    group = {
+        "source": "urn:a",
+        "target": "urn:b",
+        "element": [element("1", ("x", "wider"), ("y", "equivalent"))],
+    }
+    maps = {
+        "fixed": {"mode": "fixed", "code": "other"},
+        "same": {"mode": "provided"},
+        "onward": {"mode": "other-map", "url": "urn:map:fixed"},
+        "plain": None,
+    }
+    async with world.client() as client:
+        for name, unmapped in maps.items():
+            made = {"resourceType": "ConceptMap", "id": name, "url": f"urn:map:{name}", "status": "active", "sourceUri": "urn:vs:a",
+                    "group": [group | ({"unmapped": unmapped} if unmapped else {})]}  # fmt: skip
+            assert (await client.put(f"ConceptMap/{name}", json=made)).status_code == 201
+
+        async def told(query: str) -> tuple[bool, set[tuple[str, str]]]:
+            answer = await client.get(f"ConceptMap/{query}")
+            assert answer.status_code == 200, answer.text
+            parameters = answer.json()["parameter"]
+            matches = [p["part"] for p in parameters if p["name"] == "match"]
+            return parameters[0]["valueBoolean"], {(m[0]["valueCode"], m[1]["valueCoding"]["code"]) for m in matches}
+
+        both = {("wider", "x"), ("equivalent", "y")}
+        assert await told("$translate?url=urn:map:plain&system=urn:a&code=1") == (True, both)
+        assert await told("plain/$translate?system=urn:a&code=1") == (True, both)
+        assert await told("$translate?system=urn:a&code=1&source=urn:vs:a") == (True, both)
+        assert await told("$translate?url=urn:map:plain&system=urn:z&code=1") == (False, set())
+        assert await told("$translate?url=urn:map:plain&system=urn:a&code=9") == (False, set())
+        assert await told("$translate?url=urn:map:plain&system=urn:b&code=x&reverse=true") == (
+            True,
+            {("narrower", "1")},
+        )
+        assert await told("$translate?url=urn:map:fixed&system=urn:a&code=9") == (True, {("inexact", "other")})
+        assert await told("$translate?url=urn:map:same&system=urn:a&code=9") == (True, {("equal", "9")})
+        assert await told("$translate?url=urn:map:onward&system=urn:a&code=9") == (True, {("inexact", "other")})
+        assert (await client.get("ConceptMap/$translate?url=urn:none&system=urn:a&code=1")).status_code == 404
+        assert (await client.get("ConceptMap/$translate?url=urn:map:plain")).status_code == 400
+
+
+async def test_a_lookup_tells_what_stands_above_and_below(world: World) -> None:
+    system = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+    async with world.client() as client:
+        found = (await client.get(f"CodeSystem/$lookup?system={system}&code=active")).json()["parameter"]
+        related = {(p["part"][0]["valueCode"], p["part"][1]["valueCode"]) for p in found if p["name"] == "property"}
+        assert ("child", "relapse") in related
+        only = (await client.get(f"CodeSystem/$lookup?system={system}&code=relapse&property=parent")).json()[
+            "parameter"
+        ]
+        assert [p["part"][1]["valueCode"] for p in only if p["name"] == "property"] == ["active"]

@@ -19,6 +19,7 @@ from sandbox.kernel.clock import instant
 
 _INSTANCE = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 _DEFINITION = "http://hl7.org/fhir/OperationDefinition/"
+_SPECIAL = frozenset({"near"})
 _UNINDEXED = ("_id", "_lastUpdated", "_text", "_content", "_list")
 
 
@@ -32,7 +33,7 @@ def _parameters(rtype: str) -> list[dict[str, str]]:
     for code, parameter in sorted(definitions.search_parameters(rtype).items()):
         if parameter.type != "special" and (code in indexed_parameters(rtype) or code in _UNINDEXED):
             found.append({"name": code, "definition": parameter.url, "type": parameter.type})
-        elif code in _UNINDEXED:
+        elif code in _UNINDEXED or code in _SPECIAL:
             found.append({"name": code, "definition": parameter.url, "type": "special"})
     return found
 
@@ -52,7 +53,7 @@ def _resource(rtype: str) -> dict[str, Any]:
         "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical", "local"],
         "searchInclude": ["*", *(f"{rtype}:{code}" for code in references)],
-        "searchRevInclude": _reverse(rtype),
+        "searchRevInclude": ["*", *_reverse(rtype)],
         "searchParam": _parameters(rtype),
     }
     return {name: value for name, value in made.items() if value != []}  # FHIR has no empty arrays

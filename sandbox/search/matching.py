@@ -36,7 +36,7 @@ TABLES = {
     "uri": "idx_uri",
     "composite": "idx_composite",
 }
-_MODIFIERS = {
+MODIFIERS = {
     "token": {"not", "text", "in", "not-in", "of-type", "above", "below"},
     "string": {"exact", "contains"},
     "reference": {"identifier"},
@@ -57,7 +57,7 @@ def criterion(compiler: Compiler, rtype: str, parameter: SearchParameter, modifi
         )
     if (
         modifier
-        and modifier not in _MODIFIERS.get(kind, ())
+        and modifier not in MODIFIERS.get(kind, ())
         and not (kind == "reference" and modifier in definitions.RESOURCE_TYPES)
     ):
         raise BadRequestError(

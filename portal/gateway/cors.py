@@ -10,12 +10,18 @@ import re
 
 from portal.gateway.headers import Headers
 from portal.gateway.interactions import METHODS
+from portal.oauth.origins import is_loopback
 
-EXPOSED = b"Location, Content-Location, ETag, Last-Modified, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
-ACCEPTED = b"Accept, Authorization, Content-Type, DPoP, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id"
+EXPOSED = (
+    b"Accept-Patch, Allow, Content-Location, Content-Range, ETag, Expires, Last-Modified, Location, RateLimit, RateLimit-Policy,"
+    b" Retry-After, WWW-Authenticate, X-Progress, X-Request-Id"
+)
+ACCEPTED = (
+    b"Accept, Authorization, Cache-Control, Content-Type, DPoP, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer,"
+    b" Range, X-Request-Id, X-Requested-With"
+)
 # First segments below a FHIR base that say what is there, to any origin.
 OPEN = (["metadata"], ["openapi.json"], [".well-known"])
-_LOOPBACK = re.compile(rb"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?")
 _ORIGIN = re.compile(r"(https?://[^/?#@\\]+)(?:[/?#].*)?")
 
 
@@ -27,9 +33,8 @@ def origin_of(uri: str) -> str:
 
 def allowed(origin: bytes, environment: str, registered: frozenset[str]) -> bool:
     """Whether pages of `origin` may read answers."""
-    if environment == "sandbox" and _LOOPBACK.fullmatch(origin):
-        return True
-    return origin.decode("latin-1").lower() in registered
+    text = origin.decode("latin-1")
+    return (environment == "sandbox" and is_loopback(text)) or text.lower() in registered
 
 
 def fields(origin: bytes, *, public: bool) -> Headers:

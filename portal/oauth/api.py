@@ -13,8 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal.kernel.errors import DomainError
 from portal.kernel.lifespan import AsgiApp
-from portal.oauth import brands, metadata
+from portal.oauth import brands, metadata, origins
 from portal.oauth.authorization_server import Answer
+from portal.oauth.clients import ClientRecord
 from portal.oauth.errors import OAuthFault
 from portal.oauth.incoming import Incoming, read_authorization, read_form, read_headers
 from portal.oauth.service import ENVIRONMENTS, OAuth
@@ -35,7 +36,7 @@ _PUBLIC = [
 _PREFLIGHT = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "GET, POST",
-    "access-control-allow-headers": "authorization, content-type, dpop",
+    "access-control-allow-headers": "accept, authorization, cache-control, content-type, dpop, x-requested-with",
     "access-control-max-age": "600",
 }
 
@@ -129,7 +130,7 @@ def token_lane(oauth: OAuth, rest: AsgiApp) -> AsgiApp:
 def routes(oauth: OAuth) -> list[Any]:
     """Every route of the authorization server, for both Environments."""
     return [
-        _endpoint("/oauth/leaked-secrets", "POST", _form(oauth, oauth.report_leak)),
+        _endpoint("/oauth/leaked-secrets", "POST", _form(oauth, "production", oauth.report_leak)),
         *(
             handler
             for environment in ENVIRONMENTS
@@ -138,27 +139,35 @@ def routes(oauth: OAuth) -> list[Any]:
     ]
 
 
-def _form(oauth: OAuth, verb: Callable[[Incoming], Awaitable[Answer]]) -> Endpoint:
+def _form(oauth: OAuth, environment: str, verb: Callable[[Incoming], Awaitable[Answer]]) -> Endpoint:
     """`verb` for a POSTed form, answered to browsers only on the App's own origins."""
 
     async def answer(scope: Scope, receive: Receive) -> Answer:
-        incoming = await read_form(scope, receive)
+        asker = ""
         try:
+            incoming = await read_form(scope, receive)
+            asker = incoming.get("client_id")
             found = await verb(incoming)
         except OAuthFault as fault:
             found = Answer(fault.status, fault.body, fault.headers)
-        origin = incoming.headers.get("origin", "")
-        client = oauth.clients.cached(incoming.get("client_id")) if origin else None
-        if client is None or origin not in client.origins:
-            return found
-        headers = {**found.headers, "access-control-allow-origin": origin, "vary": "Origin"}
-        return Answer(found.status, found.body, headers)
+        origin = _origin(scope)
+        return _readable(found, origin, environment, oauth.clients.cached(asker)) if origin else found
 
     return answer
 
 
+def _origin(scope: Scope) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), "")
+
+
+def _readable(found: Answer, origin: str, environment: str, client: ClientRecord | None) -> Answer:
+    """The answer with what a browser needs to show it to pages of `origin`."""
+    more = origins.fields(origin, environment, client)
+    return Answer(found.status, found.body, {**found.headers, **more}) if more else found
+
+
 def _token(oauth: OAuth, environment: str) -> Endpoint:
-    return _form(oauth, lambda form: oauth.token(environment, form))
+    return _form(oauth, environment, lambda form: oauth.token(environment, form))
 
 
 def _protocol(oauth: OAuth, environment: str) -> list[Any]:
@@ -174,14 +183,23 @@ def _protocol(oauth: OAuth, environment: str) -> list[Any]:
         return Answer(303, {}, {"location": target, "referrer-policy": "no-referrer"})
 
     async def userinfo(scope: Scope, _receive: Receive) -> Answer:
-        return await oauth.userinfo(environment, read_headers(scope).get("authorization", ""))
+        credential, origin = read_headers(scope).get("authorization", ""), _origin(scope)
+        try:
+            found = await oauth.userinfo(environment, credential)
+        except OAuthFault as fault:
+            found = Answer(fault.status, fault.body, fault.headers)
+        return (
+            _readable(found, origin, environment, await oauth.bearer_of(environment, credential)) if origin else found
+        )
 
     base = f"/{environment}/oauth"
     return [
         _endpoint(f"{base}/token", "POST", _token(oauth, environment)),
-        _endpoint(f"{base}/par", "POST", _form(oauth, lambda form: oauth.push(environment, form))),
-        _endpoint(f"{base}/revoke", "POST", _form(oauth, lambda form: oauth.revoke(environment, form))),
-        _endpoint(f"{base}/introspect", "POST", _form(oauth, lambda form: oauth.introspect(environment, form))),
+        _endpoint(f"{base}/par", "POST", _form(oauth, environment, lambda form: oauth.push(environment, form))),
+        _endpoint(f"{base}/revoke", "POST", _form(oauth, environment, lambda form: oauth.revoke(environment, form))),
+        _endpoint(
+            f"{base}/introspect", "POST", _form(oauth, environment, lambda form: oauth.introspect(environment, form))
+        ),
         _endpoint(f"{base}/userinfo", "GET, POST", userinfo),
         _endpoint(f"{base}/authorize", "GET, POST", authorize),
     ]

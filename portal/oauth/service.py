@@ -259,6 +259,13 @@ class OAuth:
         more = {"fhirUser": token.fhir_user} if token.fhir_user else {}
         return Answer(200, {"sub": token.subject, **more})
 
+    async def bearer_of(self, environment: str, authorization: str) -> ClientRecord | None:
+        """The App that an access token was made for; None when the token is not ours or not good any more."""
+        try:
+            return await self._bearer(self.sides[environment], authorization.partition(" ")[2].strip(), self.clock.now())
+        except OAuthFault:
+            return None
+
     async def report_leak(self, incoming: Incoming) -> Answer:
         """Revoke secrets that were found in the open; anybody may report, and learns nothing by it."""
         found = incoming.get("secret").split()

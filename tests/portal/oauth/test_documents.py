@@ -73,3 +73,25 @@ async def test_refused_browser_app_can_read_why(world: Any) -> None:
     answer = await world.token(form, origin="https://app.test")
     assert answer.json()["error"] == "invalid_grant"
     assert answer.headers["access-control-allow-origin"] == "https://app.test"
+
+
+async def test_a_page_on_the_developers_own_machine_reads_every_answer_of_the_sandbox(world: Any) -> None:
+    for address in ("http://localhost:3000", "http://127.0.0.1:5173", "http://[::1]:8080"):
+        answer = await world.token({"grant_type": "client_credentials"}, origin=address)
+        assert answer.status_code == 401 and answer.headers["access-control-allow-origin"] == address
+        assert "Retry-After" in answer.headers["access-control-expose-headers"]
+        live = await world.token({"grant_type": "client_credentials"}, environment="production", origin=address)
+        assert "access-control-allow-origin" not in live.headers
+    for address in ("http://localhost.evil.test", "https://localhost", "http://127.0.0.1:80:80", "null"):
+        answer = await world.token({"grant_type": "client_credentials"}, origin=address)
+        assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_userinfo_is_read_by_pages_of_the_app_alone(world: Any) -> None:
+    app = await world.app(public=True)
+    token = (await world.tokens_for(app, scope="openid fhirUser"))["access_token"]
+    for address, shown in (("https://app.test", True), ("https://evil.test", False)):
+        headers = {"authorization": f"Bearer {token}", "origin": address}
+        answer = await world.http.get("/sandbox/oauth/userinfo", headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert ("access-control-allow-origin" in answer.headers) is shown

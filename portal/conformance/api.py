@@ -123,7 +123,7 @@ async def report(
     return reports.as_json(run, results)
 
 
-@get("/conformance/runs/{run_id:str}/junit", responses=problems(401, 404, 409))
+@get("/conformance/runs/{run_id:str}/junit", media_type="application/xml", responses=problems(401, 404, 409))
 async def junit(run_id: FromPath[str], user: CurrentUser, session: Db, now: Now) -> Response[bytes]:
     """The report of a judged run as JUnit XML, for a CI server."""
     run = await queries.run(session, run_id, user)

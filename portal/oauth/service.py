@@ -262,7 +262,9 @@ class OAuth:
     async def bearer_of(self, environment: str, authorization: str) -> ClientRecord | None:
         """The App that an access token was made for; None when the token is not ours or not good any more."""
         try:
-            return await self._bearer(self.sides[environment], authorization.partition(" ")[2].strip(), self.clock.now())
+            return await self._bearer(
+                self.sides[environment], authorization.partition(" ")[2].strip(), self.clock.now()
+            )
         except OAuthFault:
             return None
 

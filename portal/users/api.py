@@ -94,7 +94,7 @@ async def change_me(data: JSONBody[ProfileChange], user: CurrentUser, session: D
     return Me.of(user)
 
 
-@put("/me/password", status_code=204, responses=problems(400, 401, 415, 422), opt={"throttle": "10/minute"})
+@put("/me/password", status_code=204, responses=problems(400, 401, 415, 422, 429), opt={"throttle": "10/minute"})
 async def change_password(data: JSONBody[PasswordChange], user: CurrentUser, session: Db, now: Now) -> None:
     """Choose a new password; every session and personal token ends, this one too."""
     await service.change_password(session, user=user, current=data.current, password=data.password, now=now)
@@ -124,7 +124,7 @@ async def begin_second_factor(user: CurrentUser, session: Db, keyring: Keys) -> 
     return SecondFactorSecret(secret, second_factor.provisioning_uri(secret, email=user.email))
 
 
-@put("/me/second-factor", responses=problems(400, 401, 409, 415, 422), opt={"throttle": "10/minute"})
+@put("/me/second-factor", responses=problems(400, 401, 409, 415, 422, 429), opt={"throttle": "10/minute"})
 async def confirm_second_factor(data: JSONBody[Code], user: CurrentUser, session: Db, now: Now, keyring: Keys) -> Me:
     """Turn the second factor on with its first code."""
     await second_factor.confirm(session, user=user, code=data.code, now=now, keyring=keyring)
@@ -132,7 +132,10 @@ async def confirm_second_factor(data: JSONBody[Code], user: CurrentUser, session
 
 
 @post(
-    "/me/second-factor/removal", status_code=200, responses=problems(400, 401, 415, 422), opt={"throttle": "10/minute"}
+    "/me/second-factor/removal",
+    status_code=200,
+    responses=problems(400, 401, 415, 422, 429),
+    opt={"throttle": "10/minute"},
 )
 async def remove_second_factor(data: JSONBody[Code], user: CurrentUser, session: Db, now: Now, keyring: Keys) -> Me:
     """Turn the second factor off, with a code."""

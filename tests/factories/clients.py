@@ -44,6 +44,15 @@ class Live:
     base: str
     setting: dict[str, Any]
     app_page: str
+    accounts: dict[str, tuple[str, str]]
+    """E-mail and password by role: developer, reviewer, admin."""
+
+    def session(self, role: str) -> str:
+        """A bearer token of the portal's JSON API for one of the accounts."""
+        email, password = self.accounts[role]
+        answer = httpx.post(f"{self.base}/api/v1/sessions", json={"email": email, "password": password}, timeout=30)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
 
     @property
     def fhir(self) -> str:
@@ -158,8 +167,10 @@ def served(seeded: Path, data: Path) -> Iterator[Live]:
 
     setting = run(_apps(gozar, [f"{app_page}/index.html", f"{app_page}/callback"]))
     setting |= {"issuer": f"{base}/sandbox", "fhirBase": f"{base}/sandbox/fhir/R4"}
+    kept = {name: demo.ACCOUNTS[number] for name, number in (("developer", 0), ("reviewer", 2), ("admin", 4))}
+    accounts = {name: (account.email, account.password(gozar.shell.keyring)) for name, account in kept.items()}
     try:
-        yield Live(base, setting, app_page)
+        yield Live(base, setting, app_page, accounts)
     finally:
         server.should_exit = True
         thread.join(30)

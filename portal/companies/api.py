@@ -119,7 +119,7 @@ async def list_invitations(company_id: FromPath[str], user: CurrentUser, session
 
 @post(
     "/companies/{company_id:str}/invitations",
-    responses=problems(400, 401, 403, 404, 409, 415, 422),
+    responses=problems(400, 401, 403, 404, 409, 415, 422, 429),
     opt={"throttle": "30/minute"},
 )
 async def invite(

@@ -131,7 +131,7 @@ async def junit(run_id: FromPath[str], user: CurrentUser, session: Db, now: Now)
     return Response(reports.as_junit(run, results), media_type="application/xml")
 
 
-@get("/conformance/runs/{run_id:str}/html", media_type="text/html", responses=problems(400, 401, 404, 409))
+@get("/conformance/runs/{run_id:str}/html", media_type="text/html", responses=problems(400, 401, 404, 409, 422))
 async def html(
     request: AnyRequest,
     run_id: FromPath[str],

@@ -42,6 +42,7 @@ OWN = {
     "conformance": "/apps/{app}/conformance",
     "go-live": "/apps/{app}/review",
     "app-settings": "/apps/{app}/settings",
+    "app-access": "/apps/{app}/access",
     "profile": "/profile",
 }
 

@@ -163,6 +163,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, mailer: Mailer
         throttle=gateway.throttle,
         task_sources=(conformance_tasks, review_tasks),
         reviewers_need_second_factor=settings.reviewers_need_second_factor,
+        # Without a mail server no link arrives anywhere but in the log: then nothing waits for it.
+        confirm_email=bool(settings.smtp_url),
     )
     people = ExchangePeople({name: exchange.control for name, exchange in found.items()}, oauth.tokens, clock)
     tenants, controls = ExchangeTenants(found["sandbox"].control), ExchangeControls(found["sandbox"].control)

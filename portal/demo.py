@@ -106,6 +106,7 @@ async def seed(session: AsyncSession, keyring: Keyring, now: datetime) -> None:
                 password_hash=await hash_password(account.password(keyring)),
                 role=account.role,
                 created_at=now,
+                email_confirmed_at=now,
             )
             session.add(user)
         users.append(user)

@@ -82,6 +82,8 @@ class Credential(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    # The nearest notice before the end that was given, in days; 0: none.
+    notice_days: Mapped[int] = mapped_column(Integer, default=0)
 
 
 class RedirectUri(Base):

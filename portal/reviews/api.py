@@ -19,9 +19,10 @@ from portal.reviews.schemas import (
     ReviewInfo,
     ReviewLine,
 )
+from portal.users.confirmation import must_be_confirmed
 from portal.users.dependencies import CurrentUser
 from portal.web.api import api, problems
-from portal.web.dependencies import Db, Now
+from portal.web.dependencies import Db, Now, ShellValues
 
 
 @get("/questionnaire")
@@ -101,8 +102,9 @@ async def missing(review_id: FromPath[str], user: CurrentUser, session: Db) -> l
 
 
 @post("/reviews/{review_id:str}/submit", status_code=200, responses=problems(401, 403, 404, 409, 422))
-async def submit(case: TheCase) -> ReviewInfo:
+async def submit(case: TheCase, shell: ShellValues) -> ReviewInfo:
     """Hand the request to the ministry; its service clock starts."""
+    must_be_confirmed(case.by, demanded=shell.confirm_email)
     await service.submit(case.session, case.request, by=case.by, now=case.now)
     return await case.shown()
 

@@ -9,6 +9,7 @@ import logging
 from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal.apps import expiry
 from portal.audit.checkpoints import checkpoint
 from portal.audit.models import AuditHead
 from portal.kernel.clock import Clock
@@ -37,6 +38,7 @@ class Caretaker:
             # Nothing changes by it, but it holds the database's lock: rounds of two workers never overlap.
             await session.execute(update(AuditHead).where(AuditHead.id == 1).values(number=AuditHead.number))
             done = await rounds.run(session, mailer=mailer, now=now)
+            done.notices += await expiry.notify(session, mailer=mailer, now=now)
             await checkpoint(session, signer=self._signer, now=now)
         await mailer.deliver()
         return done

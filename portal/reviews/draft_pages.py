@@ -16,9 +16,10 @@ from portal.products.models import Product, ProductScope
 from portal.reviews import evidence, policy, queries, questionnaire, service
 from portal.reviews.models import ReviewRequest
 from portal.reviews.own_requests import again, draft
+from portal.users.confirmation import must_be_confirmed
 from portal.users.dependencies import AnyRequest, CurrentUser, TellNext
 from portal.users.guards import signed_in
-from portal.web.dependencies import Db, Now
+from portal.web.dependencies import Db, Now, ShellValues
 from portal.web.forms import REFUSALS, Form, read_form
 from portal.web.pages import page, pages, see
 from portal.web.visit import Notice
@@ -211,7 +212,7 @@ async def _check(
 
 @post("/reviews/{review_id:str}/submit")
 async def submit(
-    request: AnyRequest, review_id: FromPath[str], user: CurrentUser, session: Db, now: Now
+    request: AnyRequest, review_id: FromPath[str], user: CurrentUser, session: Db, now: Now, shell: ShellValues
 ) -> Template | Redirect:
     """Send the request; what is missing is listed on the same page."""
     form = await read_form(request)
@@ -220,6 +221,7 @@ async def submit(
         error: DomainError = Invalid("Confirm the declaration", fa="درستی پاسخ‌ها را تأیید کنید", field="declared")
         return await _check(session, review, form.refused(error), context, status=422)
     try:
+        must_be_confirmed(user, demanded=shell.confirm_email)
         await service.submit(session, review, by=user, now=now)
     except REFUSALS as error:
         review, context = await again(session, review_id, user)

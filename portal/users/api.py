@@ -8,11 +8,12 @@ from datetime import timedelta
 from litestar import Router, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 
-from portal.users import queries, second_factor, service
+from portal.users import confirmation, queries, second_factor, service
 from portal.users.dependencies import AnyRequest, CurrentUser
 from portal.users.guards import signed_in
 from portal.users.schemas import (
     Code,
+    ConfirmationToken,
     MadeToken,
     Me,
     NewPassword,
@@ -51,6 +52,7 @@ async def sign_up(data: JSONBody[SignUp], session: Db, now: Now, mailer: MailPor
         now=now,
         mailer=mailer,
         sign_in_url=f"{shell.public_url}/sign-in",
+        confirm_url=f"{shell.public_url}/confirm/",
     )
     return SignedUp(service.clean_email(data.email))
 
@@ -92,6 +94,19 @@ async def change_me(data: JSONBody[ProfileChange], user: CurrentUser, session: D
     """Change name or language."""
     await service.update_profile(session, user=user, name=data.name, language=data.language, now=now)
     return Me.of(user)
+
+
+@post("/me/confirmation", status_code=202, responses=problems(401, 429), opt={"throttle": "10/minute"})
+async def ask_confirmation(user: CurrentUser, session: Db, now: Now, mailer: MailPort, shell: ShellValues) -> Me:
+    """Mail another link to confirm one's address; nothing is sent when it is confirmed."""
+    await confirmation.mail_again(session, user, confirm_url=f"{shell.public_url}/confirm/", mailer=mailer, now=now)
+    return Me.of(user)
+
+
+@post("/confirmations", status_code=204, responses=problems(400, 404, 415, 429), opt={"throttle": "30/minute"})
+async def confirm(data: JSONBody[ConfirmationToken], session: Db, now: Now) -> None:
+    """Confirm an address with the token that ends the mailed link."""
+    await confirmation.confirm(session, token=data.token, now=now)
 
 
 @put("/me/password", status_code=204, responses=problems(400, 401, 415, 422, 429), opt={"throttle": "10/minute"})
@@ -166,11 +181,12 @@ async def revoke_token(token_id: FromPath[str], user: CurrentUser, session: Db, 
 
 
 routes: Sequence[Router] = [
-    api(sign_up, open_session, ask_reset, reset, tag="Users", public=True),
+    api(sign_up, open_session, ask_reset, reset, confirm, tag="Users", public=True),
     api(
         close_session,
         me,
         change_me,
+        ask_confirmation,
         change_password,
         begin_second_factor,
         confirm_second_factor,

@@ -6,13 +6,28 @@ from portal.kernel.mail import Message
 from portal.users.models import User
 
 
-def welcome(user: User, *, sign_in_url: str) -> Message:
-    """After sign-up."""
+def welcome(user: User, *, sign_in_url: str, link: str) -> Message:
+    """After sign-up: where to sign in, and the link that confirms the address."""
     if user.language == "en":
-        text = f"Hello {user.name},\n\nyour account on Gozar is ready. Sign in here:\n{sign_in_url}\n"
+        text = (
+            f"Hello {user.name},\n\nyour account on Gozar is ready. Sign in here:\n{sign_in_url}\n\n"
+            f"Confirm that this address is yours within three days; production access needs it:\n{link}\n"
+        )
         return Message(user.email, "Welcome to Gozar", text)
-    text = f"{user.name}، سلام\n\nحساب شما در گذر آماده است. از این نشانی وارد شوید:\n{sign_in_url}\n"
+    text = (
+        f"{user.name}، سلام\n\nحساب شما در گذر آماده است. از این نشانی وارد شوید:\n{sign_in_url}\n\n"
+        f"تا سه روز با این پیوند تأیید کنید که این نشانی از آن شماست؛ درخواست محیط عملیاتی به آن نیاز دارد:\n{link}\n"
+    )
     return Message(user.email, "به گذر خوش آمدید", text)
+
+
+def confirmation(user: User, *, link: str) -> Message:
+    """The link that confirms an address, asked for again."""
+    if user.language == "en":
+        text = f"Hello {user.name},\n\nconfirm that this address is yours; the link works once and for three days:\n{link}\n"
+        return Message(user.email, "Confirm your e-mail address", text)
+    text = f"{user.name}، سلام\n\nبا این پیوند تأیید کنید که این نشانی از آن شماست؛ پیوند یک بار و تا سه روز کار می‌کند:\n{link}\n"
+    return Message(user.email, "تأیید نشانی ایمیل", text)
 
 
 def already_registered(user: User, *, sign_in_url: str) -> Message:

@@ -38,6 +38,7 @@ class User(Base):
     totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
     totp_confirmed_at: Mapped[datetime | None]
     totp_step: Mapped[int] = mapped_column(Integer, default=0)
+    email_confirmed_at: Mapped[datetime | None]
 
 
 class SignIn(Base):
@@ -72,6 +73,17 @@ class PersonalToken(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
+
+
+class EmailConfirmation(Base):
+    """A link that proves an address to be its User's, mailed there; works once, until `expires_at`. Only its SHA-256 is stored."""
+
+    __tablename__ = "email_confirmations"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
 
 
 class PasswordReset(Base):

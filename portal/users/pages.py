@@ -9,9 +9,9 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from portal.users import profile_pages, second_factor, service
+from portal.users import confirmation, profile_pages, second_factor, service
 from portal.users.authentication import no_session_cookie, session_cookie
-from portal.users.dependencies import AnyRequest, Visitor
+from portal.users.dependencies import AnyRequest, TellNext, Visitor
 from portal.users.models import SignIn, User
 from portal.users.sign_ins import close_sign_in, open_sign_in
 from portal.users.tokens import digest
@@ -21,6 +21,7 @@ from portal.web.i18n import lang, url
 from portal.web.navigation import NavItem
 from portal.web.pages import page, pages, see
 from portal.web.throttle import TooManyRequests, check
+from portal.web.visit import Notice
 
 navigation: Sequence[NavItem] = [
     NavItem("account", "/profile", "نمایه و امنیت", "Profile and security", position=80, icon="user"),
@@ -60,6 +61,7 @@ async def sign_up(
             now=now,
             mailer=mailer,
             sign_in_url=shell.public_url + url("/sign-in"),
+            confirm_url=shell.public_url + url("/confirm/"),
         )
     except REFUSALS as error:
         await session.rollback()
@@ -147,6 +149,20 @@ async def sign_out(request: AnyRequest, session: Db, shell: ShellValues) -> Redi
     return answer
 
 
+@get("/confirm/{token:str}", sync_to_thread=False)
+def confirm_page(token: FromPath[str]) -> Template:
+    """Asks for one press of a button: mail scanners follow links, and must not confirm anything."""
+    return page("users/confirm.html", token=token)
+
+
+@post("/confirm/{token:str}", opt={"throttle": "30/minute"})
+async def confirm(token: FromPath[str], session: Db, now: Now, tell: TellNext) -> Redirect:
+    """Confirm the address of the link's User."""
+    await confirmation.confirm(session, token=token, now=now)
+    tell(Notice("success", "نشانی ایمیل شما تأیید شد.", "Your e-mail address is confirmed."))
+    return see("/sign-in?done=confirmed")
+
+
 @get("/password/forgot", sync_to_thread=False)
 def forgot_page() -> Template:
     """The form to ask for a link."""
@@ -194,6 +210,8 @@ routes: Sequence[Router] = [
         code_page,
         sign_in_code,
         sign_out,
+        confirm_page,
+        confirm,
         forgot_page,
         forgot,
         reset_page,

@@ -14,13 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from portal.kernel.errors import DomainError
 from portal.kernel.keys import Keyring
 from portal.kernel.text import fold
-from portal.users import queries, second_factor, service
+from portal.users import confirmation, queries, second_factor, service
 from portal.users.dependencies import AnyRequest, CurrentUser, TellNext
 from portal.users.guards import signed_in
 from portal.users.models import User
 from portal.users.sign_ins import close_all
-from portal.web.dependencies import Db, Keys, Now
+from portal.web.dependencies import Db, Keys, MailPort, Now, ShellValues
 from portal.web.forms import REFUSALS, Form, read_form
+from portal.web.i18n import url
 from portal.web.pages import page, pages, see
 from portal.web.visit import Notice
 
@@ -75,6 +76,18 @@ async def _refuse(
     return await _profile(
         session, request, user, now=now, keyring=keyring, form=form.refused(error), about=about, status=422
     )
+
+
+@post("/profile/confirmation", opt={"throttle": "10/minute"})
+async def ask_confirmation(
+    session: Db, user: CurrentUser, now: Now, mailer: MailPort, shell: ShellValues, tell: TellNext
+) -> Redirect:
+    """Mail another link to confirm the address."""
+    await confirmation.mail_again(
+        session, user, confirm_url=shell.public_url + url("/confirm/"), mailer=mailer, now=now
+    )
+    tell(Notice("info", "پیوند تأیید دوباره فرستاده شد.", "The link was mailed again."))
+    return see("/profile")
 
 
 @post("/profile")
@@ -192,6 +205,7 @@ async def revoke_token(token_id: FromPath[str], session: Db, user: CurrentUser, 
 
 routes: Sequence[Router] = pages(
     profile_page,
+    ask_confirmation,
     change_profile,
     change_password,
     begin_second_factor,

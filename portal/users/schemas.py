@@ -25,6 +25,12 @@ class SignedUp(msgspec.Struct):
     status: str = "accepted"
 
 
+class ConfirmationToken(msgspec.Struct, forbid_unknown_fields=True):
+    """What ends the mailed link."""
+
+    token: str
+
+
 class NewSession(msgspec.Struct, forbid_unknown_fields=True):
     """Proof of who you are; `code` when the account has a second factor."""
 
@@ -51,6 +57,7 @@ class Me(msgspec.Struct):
     language: str
     second_factor: bool
     created_at: datetime
+    email_confirmed: bool
 
     @classmethod
     def of(cls, user: User) -> Me:
@@ -62,6 +69,7 @@ class Me(msgspec.Struct):
             user.language,
             user.totp_confirmed_at is not None,
             user.created_at,
+            user.email_confirmed_at is not None,
         )
 
 

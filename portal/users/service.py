@@ -10,11 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.audit.service import record
-from portal.kernel.errors import Conflict, Invalid, NotFound, Unauthenticated
+from portal.kernel.errors import Conflict, Invalid, Unauthenticated
 from portal.kernel.ids import new_id
 from portal.kernel.mail import Mailer
 from portal.kernel.text import clean_text, fold, gather
-from portal.users import mails
+from portal.users import confirmation, mails
+from portal.users.confirmation import LinkExpired as LinkExpired
 from portal.users.models import PasswordReset, PersonalToken, Role, User
 from portal.users.passwords import check_password, hash_password, verify_password
 from portal.users.queries import user_by_email
@@ -46,12 +47,6 @@ class WrongCredentials(Unauthenticated):
     code = "wrong-credentials"
     title = "E-mail address or password is not right"
     title_fa = "نشانی ایمیل یا گذرواژه درست نیست"
-
-
-class LinkExpired(NotFound):
-    code = "link-expired"
-    title = "This link has expired or was used already"
-    title_fa = "این پیوند دیگر معتبر نیست یا پیش‌تر به کار رفته است"
 
 
 def clean_email(email: str, *, field: str = "email") -> str:
@@ -112,8 +107,12 @@ async def sign_up(
     now: datetime,
     mailer: Mailer,
     sign_in_url: str,
+    confirm_url: str,
 ) -> None:
-    """Register a person. A taken address gets the same answer after the same work; its owner is told by mail."""
+    """Register a person, and mail the link that confirms the address (`confirm_url` ends before its token).
+
+    A taken address gets the same answer after the same work; its owner is told by mail.
+    """
     try:
         user = await create_user(session, email=email, name=name, password=password, now=now, language=language)
     except EmailTaken:
@@ -125,7 +124,8 @@ async def sign_up(
         # Two sign-ups with one address raced: to this one's sender it looks like any other.
         await session.rollback()
     else:
-        await mailer.send(mails.welcome(user, sign_in_url=sign_in_url))
+        link = await confirmation.link_for(session, user, confirm_url=confirm_url, now=now)
+        await mailer.send(mails.welcome(user, sign_in_url=sign_in_url, link=link))
 
 
 async def authenticate(session: AsyncSession, *, email: str, password: str) -> User:
@@ -196,6 +196,8 @@ async def reset_password(session: AsyncSession, *, token: str, password: str, no
     user = await find_reset(session, token=token, now=now)
     check_password(password, email=user.email, name=user.name)
     user.password_hash = await hash_password(password)
+    # The link came by mail: the address is theirs.
+    user.email_confirmed_at = user.email_confirmed_at or now
     await _end_access(session, user)
     await record(session, now=now, actor=user.id, action="user.password.reset", subject=user.id)
     return user

@@ -32,6 +32,7 @@ class Shell:
     navigation: Navigation = field(default_factory=Navigation)
     task_sources: tuple[TaskSource, ...] = ()
     reviewers_need_second_factor: bool = False
+    confirm_email: bool = False
 
     @property
     def secure(self) -> bool:

@@ -102,7 +102,9 @@ def _handed_over(unit_code: str, count: int, days: int) -> bytes:
     ))  # fmt: skip
 
 
-def write_request(run: Run, visit: Visit, drug: Drug, dose: float, count: int, days: int, reason: bytes) -> bytes:
+def write_request(
+    run: Run, visit: Visit, drug: Drug, dose: float, count: int, days: int, reason: bytes, moment: bytes
+) -> bytes:
     """Write a prescription item; returns its id. `reason` is the id of a Condition or empty."""
     life = run.life
     text, id_ = run.new_id()
@@ -111,7 +113,7 @@ def write_request(run: Run, visit: Visit, drug: Drug, dose: float, count: int, d
     parts = (
         REQUEST, id_, b'",', META, b',"status":"', status,
         request_middle(drug.key, dose), visit.context,
-        b'"authoredOn":"', visit.start, b'","requester":', attending(visit.physician),
+        b'"authoredOn":"', moment, b'","requester":', attending(visit.physician),
         b',"groupIdentifier":{"system":"', systems.PRESCRIPTION.encode(), b'","value":"RX-', visit.id, b'"}',
         b',"reasonReference":[{"reference":"Condition/' + reason + b'"}]' if reason else b"",
         b',"dispenseRequest":{"validityPeriod":{"start":"', ISO[visit.day], b'","end":"', ISO[visit.day + max(days, 30)], b'"},',

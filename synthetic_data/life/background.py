@@ -10,6 +10,7 @@ _NEVER, _CURRENT = (
     o.concept_value("LA18978-9", "Never smoker", "هرگز مصرف نکرده"),
     o.concept_value("LA18976-3", "Current every day smoker", "مصرف روزانه"),
 )
+_FORMER = o.concept_value("LA15920-4", "Former smoker", "ترک‌کرده")
 _DISEASES = ("I10", "E11.9", "I25.1", "C50.9", "C16.9", "I63.9", "J45.9", "D56.3")
 
 
@@ -24,7 +25,7 @@ def first_contact(life: Life, visit: Visit) -> None:
         text, id_ = run.new_id()
         life.out.append(("Observation", text, b"".join((
             o.HEAD, id_, o.TOBACCO, visit.context, b'"effectiveDateTime":"', visit.start, b'","issued":"', visit.start, b'",',
-            _CURRENT if "smoker" in life.flags else _NEVER, b"}",
+            _CURRENT if "smoker" in life.flags else _FORMER if "former_smoker" in life.flags else _NEVER, b"}",
         ))))  # fmt: skip
     if age >= 18 and run.u() < 0.35:
         mother = run.u() < 0.5

@@ -369,8 +369,9 @@ def prescribe(run: Run, day: int, drug: Drug, days: int) -> None:
     dose = dose_for(life, drug, day)
     count = max(1, -int(-dose * drug.per_day * days / drug.dose_units // 1))
     visit.items.append((drug, dose, days))
-    request = write_request(run, visit, drug, dose, count, days, reason_of(run))
-    _dispense(run, visit, drug, request, count, days)
+    moment = visit.start if day == visit.day else ISO[day] + CLOCK[day][_minute(visit, day, 0)]
+    request = write_request(run, visit, drug, dose, count, days, reason_of(run), moment)
+    _dispense(run, visit, drug, request, count, days, day)
     cost = int(count * drug.price)
     visit.lines.append((line(concepts.medication(drug.key), cost), cost))
 
@@ -384,21 +385,21 @@ def _goes_along(run: Run, visit: Visit, drug: Drug) -> bool:
     return "combined" in words or ("injection" in words and len(others) < 2)
 
 
-def _dispense(run: Run, visit: Visit, drug: Drug, request: bytes, count: int, days: int) -> None:
+def _dispense(run: Run, visit: Visit, drug: Drug, request: bytes, count: int, days: int, when: int) -> None:
     draw = run.u()
     if draw < 0.06:
         return  # never collected
     last = min(run.life.until, run.life.death)
-    day = visit.day if draw < 0.8 or visit.setting.inpatient else visit.day + 1
-    minute = min(1430, visit.minute + 30 + int(draw * 90))
+    day = when if draw < 0.8 or visit.setting.inpatient else when + 1
+    minute = min(1430, (visit.minute if when == visit.day else 480) + 30 + int(draw * 90))
     made = len(run.life.out)
     substituted = 0.1 < draw < 0.16
     if 0.16 < draw < 0.22 and count >= 4 and days >= 4:
         half = count // 2
         write_dispense(run, visit, drug, request, day, minute, half, days // 2, substituted)
         kept = len(run.life.out)
-        write_dispense(run, visit, drug, request, visit.day + 5, 660, count - half, days - days // 2, substituted)
-        if visit.day + 5 >= last:
+        write_dispense(run, visit, drug, request, when + 5, 660, count - half, days - days // 2, substituted)
+        if when + 5 >= last:
             del run.life.out[kept:]
     else:
         write_dispense(run, visit, drug, request, day, minute, count, days, substituted)

@@ -88,7 +88,7 @@ def _egfr(run: Run, day: int) -> float:
 
 
 def _hdl(run: Run, day: int) -> float:
-    return max(15.0, run.life.level(_HDL, day))
+    return max(22.0, run.life.level(_HDL, day))
 
 
 def _triglycerides(run: Run, day: int) -> float:

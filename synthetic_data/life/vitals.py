@@ -51,7 +51,10 @@ def weight(run: Run, visit: Visit) -> None:
             grown = max(13.0, life.level(_BMI, visit.day)) * height * height / 10_000
             kilograms *= (grown / kilograms) ** ((age - _OWN_BUILD) / (18 - _OWN_BUILD))
     else:
-        height = round(life.level(_HEIGHT, visit.day), 1)
+        height = life.level(_HEIGHT, visit.day)
+        if age < 25:  # nobody shrinks on growing up
+            height = max(height, size(life.female, 216, life.size_z)[0])
+        height = round(height, 1)
         kilograms = max(13.0, life.level(_BMI, visit.day)) * height * height / 10_000
     noise = NORMAL[int(run.u() * 4096)]
     tenths = max(9, round(kilograms * (1 + 0.004 * noise) * 10))

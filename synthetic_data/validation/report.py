@@ -7,7 +7,8 @@ from itertools import groupby
 from ..calendars import persian_digits
 from ..households import single_years
 from .survey import Survey
-from .targets import Target, targets
+from .target import Target
+from .targets import targets
 
 Outcome = tuple[Target, float, int, bool]
 _STYLE = """

@@ -7,9 +7,10 @@ import pytest
 from synthetic_data import PopulationSpec
 from synthetic_data.cli import main
 from synthetic_data.conditions.registry import stories
+from synthetic_data.validation.detailed import regression
 from synthetic_data.validation.report import judge, missed, render
 from synthetic_data.validation.survey import Survey, survey
-from synthetic_data.validation.targets import regression, targets
+from synthetic_data.validation.targets import targets
 
 SPEC = PopulationSpec(size=2_500, seed=101)
 

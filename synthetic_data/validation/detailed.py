@@ -142,7 +142,7 @@ def formulas() -> list[Target]:
         Target(group, "نمونه‌هایی که eGFR آن‌ها برابر CKD-EPI 2021 است", 100, 0, kept("egfr"), "doi 10.1056/NEJMoa2102953", share=False),
         Target(group, "نمونه‌هایی که LDL آن‌ها برابر فریدوالد است", 100, 0, kept("friedewald"), "doi 10.1093/clinchem/18.6.499", share=False),
         Target(group, "همبستگی لگاریتم تری‌گلیسرید با اچ‌دی‌ال، ۲۵+", -0.40, 0.1, _correlation, general, share=False),
-        Target(group, "نسبت شانس پرفشاری و کرونر", 2.0, 0.8, _odds("hypertension", "ischaemic_heart_disease"), general, share=False),
+        Target(group, "نسبت شانس پرفشاری و کرونر", 2.0, 0.4, _odds("hypertension", "ischaemic_heart_disease"), general, ratio=True),
     ]  # fmt: skip
 
 
@@ -170,13 +170,14 @@ def regression(pairs: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def odds_ratio(found: Survey, one: str, other: str) -> tuple[float, int]:
-    """The odds ratio of two stories among people of 40 to 69 years, stratified by ten years (Mantel-Haenszel)."""
+    """The odds ratio of two stories among people of 40 to 69 years, stratified by ten years (Mantel-Haenszel), and how
+    many have both."""
     above = below = 0.0
     number = 0
     for low in (40, 50, 60):
         people = [p for p in found.people if p.alive and low <= p.age < low + 10]
-        number += len(people)
         a = sum(one in p.begun and other in p.begun for p in people)
+        number += a
         b = sum(one in p.begun and other not in p.begun for p in people)
         c = sum(one not in p.begun and other in p.begun for p in people)
         d = len(people) - a - b - c

@@ -13,7 +13,8 @@ Measure = Callable[[Survey], tuple[float, int]]
 
 @dataclass(frozen=True)
 class Target:
-    """One figure; shares are percentages, a `ratio` is of cases seen to cases expected, `counts` are events per so many."""
+    """One figure; shares are percentages, the error of a `ratio` is relative and rests on so many cases,
+    `counts` are events per so many."""
 
     group: str
     name: str
@@ -31,7 +32,7 @@ class Target:
         if not number:
             return self.tolerance
         if self.ratio:
-            return self.tolerance + 3 / sqrt(number)
+            return self.tolerance + 3 * self.expected / sqrt(number)
         if self.counts:
             return self.tolerance + 3 * sqrt(max(self.expected, 0.1) * self.counts / number)
         if not self.share:

@@ -127,7 +127,7 @@ def _rates() -> list[Target]:
         Target("مراقبت", "قلم در نسخهٔ پزشک عمومی", 3.3, 0.25, prescriptions(_items), _RX, share=False),
         Target("مراقبت", "نسخهٔ پزشک عمومی با آنتی‌بیوتیک", 52.1, 4, prescriptions(lambda s: 100 * s.with_antibiotic), _RX),
         Target("مراقبت", "نسخهٔ پزشک عمومی با تزریقی", 24.4, 4, prescriptions(lambda s: 100 * s.with_injection), _RX),
-        Target("زادوولد و مرگ", "باروری کل", 1.70, 0.25, fertility, _WPP, share=False),
+        Target("زادوولد و مرگ", "باروری کل", 1.70, 0.15, fertility, _WPP, ratio=True),
         Target("زادوولد و مرگ", "زایمان سزارین", 52.0, 4, of_births("caesarean"), "general knowledge; 47-53% در مطالعهٔ GDM"),
         Target("زادوولد و مرگ", "زایمان زودرس", 9.0, 3, of_births("preterm"), "general knowledge"),
         Target("زادوولد و مرگ", "دیابت بارداری", 4.0, 2, of_births("diabetes"), "jpmh.org 1788"),
@@ -152,8 +152,8 @@ def _structure() -> list[Target]:
     return [
         Target("ساختار مشترک", "شیب قند ناشتا بر HbA1c", 28.7, 2.5, slope, adag, share=False),
         Target("ساختار مشترک", "ضریب تعیین قند ناشتا و HbA1c", 0.84, 0.06, fit, adag, share=False),
-        Target("ساختار مشترک", "نسبت شانس دیابت و پرفشاری", 2.5, 0.9, with_diabetes("hypertension"), known, share=False),
-        Target("ساختار مشترک", "نسبت شانس دیابت و کرونر", 2.2, 0.9, coronary, known, share=False),
+        Target("ساختار مشترک", "نسبت شانس دیابت و پرفشاری", 2.5, 0.4, with_diabetes("hypertension"), known, ratio=True),
+        Target("ساختار مشترک", "نسبت شانس دیابت و کرونر", 2.2, 0.4, coronary, known, ratio=True),
     ]  # fmt: skip
 
 

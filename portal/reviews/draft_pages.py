@@ -63,6 +63,7 @@ async def questions_form(
         review=request,
         section=section,
         steps=questionnaire.sections(),
+        ready={row.id for row in questionnaire.sections() if not questionnaire.problems(request.answers, of=row)},
         files=await queries.attachments(session, request.id),
         **context,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from portal.apps.models import AppEnvironment, RedirectUri
 from portal.companies.models import CompanyStatus, MemberRole, Membership
-from portal.kernel.errors import Invalid, NotFound
+from portal.kernel.database import SessionMaker, transaction
+from portal.kernel.errors import Conflict, Invalid, NotFound
 from portal.oauth.models import FeedEvent
 from portal.reviews import decisions, guards, service, snapshot
 from portal.reviews.decisions import ScopeVerdict, Terms
@@ -20,7 +22,7 @@ from portal.reviews.production import Approval
 from portal.subscriptions.models import Subscription
 from portal.users.models import User
 from tests.portal.reviews.test_requests import draft
-from tests.portal.reviews.world import NOW, PLAIN, SENSITIVE, WHY, World
+from tests.portal.reviews.world import NOW, PLAIN, SENSITIVE, WHY, World, build
 
 YES = ScopeVerdict(approved=True)
 NO = ScopeVerdict(approved=False, reason_code="scope-not-needed")
@@ -236,3 +238,33 @@ async def test_the_database_refuses_what_the_service_would(session: AsyncSession
         with pytest.raises(DBAPIError, match="never changes"):
             await session.execute(text(statement))
         await session.rollback()
+
+
+async def test_of_reviewers_who_decide_at_once_one_wins_and_the_others_are_told(maker: SessionMaker) -> None:
+    async with transaction(maker) as session:
+        world = await build(session)
+        request = await submitted(session, world)
+        names = [world.first.id, world.second.id, world.admin.id]
+
+    async def decide(name: str, verb: str) -> str:
+        try:
+            async with transaction(maker) as session:
+                user, found = await session.get_one(User, name), await session.get_one(ReviewRequest, request.id)
+                if verb == "approve":
+                    await decisions.approve(
+                        session, found, verdicts={PLAIN: YES}, terms=Terms(), evidence_passes=True, by=user, now=NOW
+                    )
+                else:
+                    await decisions.reject(session, found, reason_code="privacy", reason="", by=user, now=NOW)
+        except Conflict as error:
+            return error.code
+        return "done"
+
+    verbs = ["approve", "reject", "approve"]
+    results = await asyncio.gather(*(decide(name, verb) for name, verb in zip(names, verbs, strict=True)))
+    assert sorted(results) == ["done", "not-decidable", "not-decidable"]
+    async with maker() as session:
+        effective = list(await session.scalars(select(Decision).where(Decision.effective_at.is_not(None))))
+        opened = await production(session)
+    assert len(effective) == 1
+    assert (opened is not None) == (effective[0].outcome == "approved")

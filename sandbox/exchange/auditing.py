@@ -21,7 +21,7 @@ from sandbox.exchange.calls import Call
 from sandbox.kernel.clock import instant
 from sandbox.kernel.database import Layout, Transaction
 from sandbox.kernel.errors import BusyError
-from sandbox.kernel.ids import new_id
+from sandbox.kernel.ids import is_fhir_id, new_id
 from sandbox.storage import repository
 from sandbox.storage.repository import Store
 
@@ -186,7 +186,8 @@ def _event(at: int, entry: list[Any]) -> dict[str, Any]:
         event["subtype"] = [{"system": _INTERACTION, "code": interaction}]
     entities: list[dict[str, Any]] = [{"what": {"reference": reference}} for reference in subjects]
     if rtype and fid and f"{rtype}/{fid}" not in subjects:
-        entities.append({"what": {"reference": f"{rtype}/{fid}"}})
+        # What was asked for may be no id at all; a reference to it would be none either.
+        entities.append({"what": {"reference" if is_fhir_id(fid) else "display": f"{rtype}/{fid}"}})
     if query:
         entities.append({"query": base64.b64encode(query.encode("latin-1")).decode(), "description": rtype or "system"})
     if request_id:

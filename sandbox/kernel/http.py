@@ -19,7 +19,7 @@ class BodyTooLarge(Exception):
 
 
 class BadPath(Exception):
-    """A path that two readers could understand differently: encoded slashes, dot segments, empty segments, bad UTF-8."""
+    """A path that two readers could understand differently: encoded slashes, dot segments, empty segments, bad UTF-8, NUL."""
 
 
 class Request:
@@ -64,7 +64,7 @@ def segments(path: bytes) -> list[str]:
     if b"%" not in path:
         parts = path.decode("latin-1").split("/")
     else:
-        if b"%2f" in path.lower() or b"%5c" in path.lower():
+        if any(hidden in path.lower() for hidden in (b"%2f", b"%5c", b"%00")):
             raise BadPath
         try:
             parts = [unquote(part, errors="strict") for part in path.decode("latin-1").split("/")]

@@ -49,3 +49,14 @@ async def test_audit_events_do_not_eat_the_quota(world: World) -> None:
         await client.get("AuditEvent")
         shown = (await admin.get(f"tenants/{tenant_of(client)}")).json()
     assert shown["resources"] == 0
+
+
+async def test_an_access_by_an_id_that_is_none_is_told_and_hides_no_other(world: World) -> None:
+    async with world.client() as client:
+        assert (await client.get(f"Patient/{'a' * 65}")).status_code in (400, 404)
+        assert (await client.get("Patient/%D8%A7")).status_code in (400, 404)
+        assert (await client.get("Patient/p1")).status_code == 200
+        answer = await client.get("AuditEvent", params={"_count": "50"})
+    assert answer.status_code == 200, answer.text
+    told = [entity["what"] for entry in answer.json()["entry"] for entity in entry["resource"].get("entity", ())]
+    assert {"display": f"Patient/{'a' * 65}"} in told and {"reference": "Patient/p1"} in told

@@ -158,6 +158,8 @@ def test_fhirpy_writes_by_condition(fhirpy_client: SyncFHIRClient) -> None:
     changed = client.resource("Patient", identifier=named["identifier"], name=[{"family": "B"}])
     updated, created = client.resources("Patient").search(**match).update(changed)
     assert not created and updated.id == first.id and updated["name"][0]["family"] == "B"
+    patched = client.resources("Patient").search(**match).patch(gender="female")
+    assert patched.id == first.id and patched["gender"] == "female"
     assert client.resources("Patient").search(**match).get().id == first.id
     with pytest.raises(MultipleResourcesFound):
         client.resources("Patient").get()

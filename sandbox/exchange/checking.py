@@ -45,7 +45,7 @@ async def check_all_but_references(
     claimed = claimed_profiles(resource)
     if claimed:
         issues = [*issues, *await by_profiles(call, resource, claimed, demanded=False)]
-    needed = sorted({(kind, fid) for _, kind, fid, *_ in entries.references if fid and f"{kind}/{fid}" not in known})
+    needed = [key for key in _referred(resource, entries) if "/".join(key) not in known]
     if not issues:
         return needed
     if mode == "strict" and validation.errors(issues):
@@ -96,8 +96,13 @@ async def _seen(call: Call, kind: str, fid: str) -> bool | None:
 
 async def missing_references(call: Call, resource: dict[str, Any], entries: IndexEntries) -> list[Issue]:
     """An issue for each reference to a resource that is not here."""
-    needed = sorted({(kind, fid) for _, kind, fid, *_ in entries.references if fid})
-    return _unresolved(resource, await missing(call, needed))
+    return _unresolved(resource, await missing(call, _referred(resource, entries)))
+
+
+def _referred(resource: dict[str, Any], entries: IndexEntries) -> list[Key]:
+    """What the resource refers to by type and id; a Bundle holds its own Composition or MessageHeader, it does not refer to it."""
+    own = ("composition", "message") if resource.get("resourceType") == "Bundle" else ()
+    return sorted({(kind, fid) for code, kind, fid, *_ in entries.references if fid and code not in own})
 
 
 def refuse_missing(call: Call, resource: dict[str, Any], missing: Sequence[Key]) -> None:

@@ -308,7 +308,7 @@ def _reference(code: str, element: Element | None) -> Emit:
                 out.references.append(_new(ReferenceEntry, (code, value.get("type", ""), "", "", system, number)))
             return
         kind, slash, fid = raw.partition("/")
-        if not (slash and kind in types and "/" not in fid and fid):
+        if not (slash and kind in types and "/" not in fid and 0 < len(fid) <= 64):
             kind, fid, raw = _resolved(raw, out.own_base)
         else:
             raw = ""
@@ -341,7 +341,7 @@ def _contained_resource(code: str, element: Element | None) -> Emit:
 
     def emit(value: Any, out: IndexEntries) -> None:
         kind, fid = value.get("resourceType", ""), value.get("id", "")
-        if kind and fid:
+        if isinstance(kind, str) and kind in definitions.RESOURCE_TYPES and references.is_id(fid):
             out.references.append(_new(ReferenceEntry, (code, kind, fid, "", "", "")))
 
     return emit

@@ -320,3 +320,30 @@ async def test_another_version_of_fhir_is_refused(world: World) -> None:
         for version, status in (("4.0", 201), ("4.0.1", 201), ("5.0", 415), ("3.0", 415)):
             headers = {"content-type": f"application/fhir+json; fhirVersion={version}"}
             assert (await client.post("Patient", content=body, headers=headers)).status_code == status
+
+
+async def test_a_stored_document_needs_nothing_but_itself(world: World) -> None:
+    composition = {
+        "resourceType": "Composition", "id": "in-document", "status": "final", "type": {"text": "x"}, "date": "2026-01-01",
+        "author": [{"display": "x"}], "title": "x",
+    }  # fmt: skip
+    document = {"resourceType": "Bundle", "type": "document", "timestamp": "2026-01-01T00:00:00Z"}
+    document |= {"identifier": {"system": "urn:x", "value": "1"}}
+    entry = {"fullUrl": "urn:uuid:3f1d2b0c-9e0a-4e0c-8f5e-0a1b2c3d4e5f", "resource": composition}
+    async with world.client() as client:
+        made = await client.post("Bundle", json={**document, "entry": [entry]})
+        assert made.status_code == 201, made.text
+        for wrong in (
+            {"resourceType": "||", "id": "a"},
+            {"resourceType": "Patient", "id": "a" * 70},
+            {"resourceType": 1},
+        ):
+            refused = await client.post("Bundle", json={**document, "entry": [{**entry, "resource": wrong}]})
+            assert refused.status_code in (400, 422), refused.text
+        far = {
+            "resourceType": "Observation",
+            "status": "final",
+            "code": {"text": "x"},
+            "subject": {"reference": f"Patient/{'a' * 70}"},
+        }
+        assert (await client.post("Observation", json=far)).status_code in (201, 422)

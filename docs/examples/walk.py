@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -444,10 +445,60 @@ def controls(box: Sandbox) -> Step:
     yield f"the timeline, newest first: {', '.join(topics)}"
 
 
+def below(url: str) -> str:
+    """An address of the exchange, from its FHIR base on."""
+    return url.partition("/fhir/R4/")[2]
+
+
+def population(box: Sandbox) -> Step:
+    def export(path: str) -> dict[str, list[Json]]:
+        started = box.http.get(path, headers={"prefer": "respond-async"})
+        if started.status_code >= 400:
+            raise Refused(started.status_code, started.json())
+        while (status := box.http.get(below(started.headers["content-location"]))).status_code == 202:
+            time.sleep(float(status.headers.get("retry-after", "1")))
+        files = {item["type"]: box.http.get(below(item["url"])).text for item in status.json()["output"]}
+        return {kind: [json.loads(line) for line in text.splitlines()] for kind, text in files.items()}
+
+    def refused(path: str) -> str:
+        try:
+            export(path)
+        except Refused as refusal:
+            return f"refused with {refusal.status}"
+        raise SystemExit(f"{path} should have been refused")
+
+    everybody = export("$export?_type=Patient,Condition,Observation")
+    yield f"de-identified files: {', '.join(sorted(everybody))}"
+    text = json.dumps(everybody, ensure_ascii=False)
+    yield f"persona ids in them: {text.count('persona-')}"
+    named = [row for row in everybody["Patient"] if {"name", "identifier", "telecom", "contact"} & set(row)]
+    yield f"patients with a name, an identifier or a telephone: {len(named)}"
+    cohort = export("Group/persona-cohort-chronic/$export?_type=Patient,Condition")
+    ids = {row["id"] for row in cohort["Patient"]}
+    yield f"a cohort of eight, one of whom withholds everything: {len(ids)} patients"
+    owners = {row["subject"]["reference"].removeprefix("Patient/") for row in cohort["Condition"]}
+    yield f"their conditions point inside the export: {owners <= ids}"
+    yield f"the same ids next time: {ids == {row['id'] for row in export('Group/persona-cohort-chronic/$export')['Patient']}}"
+    yield f"a cohort of two: {refused('Group/persona-cohort-small/$export')}"
+    yield f"one named patient: {refused('Patient/$export?patient=Patient/persona-healthy')}"
+    try:
+        box.get("Patient/persona-healthy")
+    except Refused as refusal:
+        yield f"reading a record with this token: refused with {refusal.status}"
+
+
 WALKS: dict[str, Callable[[Sandbox], Step]] = {
     walk.__name__: walk
-    for walk in (record, consent, booking, teleconsultation, prescription, pharmacy, laboratory, referral, notifications, controls)
+    for walk in (record, consent, booking, teleconsultation, prescription, pharmacy, laboratory, referral, notifications, controls,
+                 population)
 }  # fmt: skip
+
+SCOPES = {"population": "system/Population.r"}
+
+
+def scope_of(name: str) -> str:
+    """What a walk's token asks for."""
+    return SCOPES.get(name, "system/*.cruds")
 
 
 def lines(name: str, box: Sandbox) -> Iterator[str]:
@@ -456,14 +507,14 @@ def lines(name: str, box: Sandbox) -> Iterator[str]:
         yield f"{number:2}. {text}"
 
 
-def credentials() -> dict[str, str]:
+def credentials(scope: str) -> dict[str, str]:
     """Your own App from the environment, or a new demo App."""
     names = ("client_id", "client_secret", "token_url", "fhir_base_url")
     own = {name: os.environ.get(f"GOZAR_{name.upper()}", "") for name in names}
     if all(own.values()):
         return own
     command = [str(Path(sys.executable).with_name("gozar")), "demo-app", "--environment", "sandbox", "--json"]
-    command += ["--scope", "system/*.cruds", "--rate-limit", "100/second"]
+    command += ["--scope", scope, "--rate-limit", "100/second"]
     made = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  our own command
     found: dict[str, str] = json.loads(made.stdout)
     return found
@@ -472,8 +523,9 @@ def credentials() -> dict[str, str]:
 def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in WALKS:
         raise SystemExit(f"usage: walk.py {'|'.join(WALKS)}")
-    app = credentials()
-    form = {"grant_type": "client_credentials", "scope": "system/*.cruds"}
+    scope = scope_of(sys.argv[1])
+    app = credentials(scope)
+    form = {"grant_type": "client_credentials", "scope": scope}
     token = httpx.post(app["token_url"], data=form, auth=(app["client_id"], app["client_secret"]), timeout=30)
     token.raise_for_status()
     headers = {"authorization": f"Bearer {token.json()['access_token']}"}

@@ -26,4 +26,6 @@ _NAMES = """
     SubstanceSourceMaterial SubstanceSpecification SupplyDelivery SupplyRequest Task TerminologyCapabilities TestReport
     TestScript ValueSet VerificationResult VisionPrescription
 """
-RESOURCE_TYPES = frozenset(_NAMES.split())
+# Not of FHIR: what `$export` gives an App that may see people only de-identified (the population-data Product).
+POPULATION = "Population"
+RESOURCE_TYPES = frozenset(_NAMES.split()) | {POPULATION}

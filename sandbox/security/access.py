@@ -55,6 +55,9 @@ class Access:
     withheld: Withheld | None = None
     """Sets apart what consent keeps from this caller, for all that is not creating; None when nothing is kept."""
 
+    population: bool = False
+    """Whether exports to this caller are de-identified: the token has `system/Population.r`."""
+
     def limits(self, rtype: str, letter: Letter) -> tuple[Limit, ...]:
         """Ways in which this caller may `letter` resources of `rtype`; empty when there is none."""
         granted = self.grants.get((rtype, letter), ())
@@ -90,6 +93,7 @@ _VERBS = {
 
 
 _WHOLE = Limit()
+_POPULATION = frozenset({"system/Population.r", "system/Population.rs", "system/Population.read"})
 
 
 def _compartment(permission: Permission, patient: str, user: str) -> tuple[str, str] | None:
@@ -159,4 +163,6 @@ def access_of(claims: Mapping[str, Any], *, tenant: str) -> Access:
 @lru_cache(maxsize=4096)
 def _access(tenant: str, client: str, app: str, subject: str, user: str, patient: str, scope: str) -> Access:
     patient = patient if references.is_id(patient) else ""
-    return Access(tenant, client, app, subject, user, patient, _grants(scope, patient, user))
+    grants = _grants(scope, patient, user)
+    population = not _POPULATION.isdisjoint(scope.split(" "))
+    return Access(tenant, client, app, subject, user, patient, grants, population=population)

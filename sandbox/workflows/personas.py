@@ -1,4 +1,4 @@
-"""The Personas: named, documented test patients with stable ids, the same in every Tenant, and who treats them."""
+"""The Personas: named, documented test patients with stable ids, the same in every Tenant."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox.workflows import consent
-from sandbox.workflows.codes import ACT_CODE, CATEGORY, LOINC, NATIONAL, WEEKLY_HOURS, Resource, concept, set_extension
+from sandbox.workflows import consent, persona_care
+from sandbox.workflows.codes import ACT_CODE, CATEGORY, LOINC, NATIONAL, Resource, concept
 from sandbox.workflows.persona_parts import (
-    SPECIALTY,
     allergy,
     condition,
     coverage,
@@ -339,89 +338,11 @@ def _others() -> Iterator[Persona]:
 
 
 PERSONAS: Final = tuple(_people())
-_HOURS: Final = {
-    "family": (
-        "family-medicine",
-        "پزشک خانواده",
-        "نرگس",
-        "امیری",
-        "sat,sun,mon,tue,wed 08:30-11:30/30; thu 09:00-11:00/30",
-    ),
-    "cardiology": ("cardiology", "متخصص قلب و عروق", "شهاب", "کیانی", "sat,mon 15:00-18:00/30"),
-    "paediatrics": ("paediatrics", "متخصص کودکان", "ترانه", "نظری", "sun,tue,thu 09:00-12:00/20"),
-    "psychiatry": ("psychiatry", "روان‌پزشک", "سینا", "پرتوی", "mon,wed 16:00-19:00/45"),
-}
-
-
-def _organization(rid: str, code: str, name: str, alias: str) -> Resource:
-    kind = concept("http://terminology.hl7.org/CodeSystem/organization-type", code)
-    return {
-        "resourceType": "Organization",
-        "id": f"persona-{rid}",
-        "meta": meta(),
-        "active": True,
-        "type": [kind],
-        "name": name,
-        "alias": [alias],
-    }
-
-
-def infrastructure() -> Iterator[Resource]:
-    """Organisations, practitioners and their Schedules: who the Personas meet, and who Counterparts speak for."""
-    yield _organization("hospital", "prov", "بیمارستان نمونهٔ گذر", "Gozar sample hospital")
-    yield _organization("clinic", "prov", "درمانگاه نمونهٔ گذر", "Gozar sample clinic")
-    yield _organization("pharmacy", "prov", "داروخانهٔ نمونهٔ یک", "Sample pharmacy one")
-    yield _organization("pharmacy-2", "prov", "داروخانهٔ نمونهٔ دو", "Sample pharmacy two")
-    yield _organization("laboratory", "prov", "آزمایشگاه نمونه", "Sample laboratory")
-    yield _organization("insurer", "pay", "بیمه‌گر نمونه", "Sample insurer")
-    yield {
-        "resourceType": "Location",
-        "id": "persona-clinic-place",
-        "meta": meta(),
-        "status": "active",
-        "name": "درمانگاه نمونهٔ گذر، طبقهٔ همکف",
-        "address": {"city": "تهران", "state": "تهران", "country": "IR"},
-        "managingOrganization": pointer("Organization/persona-clinic"),
-    }
-    for key, (specialty, title, given, family, hours) in _HOURS.items():
-        yield from _practice(key, specialty, title, given, family, hours)
-
-
-def _practice(key: str, specialty: str, title: str, given: str, family: str, hours: str) -> Iterator[Resource]:
-    skill = concept(SPECIALTY, specialty) | {"text": title}
-    doctor = f"persona-dr-{key}"
-    yield {
-        "resourceType": "Practitioner",
-        "id": doctor,
-        "meta": meta(),
-        "active": True,
-        "name": [{"use": "official", "text": f"{given} {family}", "family": family, "given": [given]}],
-        "qualification": [{"code": skill}],
-    }
-    yield {
-        "resourceType": "PractitionerRole",
-        "id": f"persona-role-{key}",
-        "meta": meta(),
-        "active": True,
-        "practitioner": pointer(f"Practitioner/{doctor}"),
-        "organization": pointer("Organization/persona-clinic"),
-        "specialty": [skill],
-        "location": [pointer("Location/persona-clinic-place")],
-    }
-    schedule: Resource = {
-        "resourceType": "Schedule",
-        "id": f"persona-schedule-{key}",
-        "meta": meta(),
-        "active": True,
-        "specialty": [skill],
-        "actor": [pointer(f"Practitioner/{doctor}"), pointer("Location/persona-clinic-place")],
-    }
-    set_extension(schedule, WEEKLY_HOURS, "String", hours)
-    yield schedule
 
 
 def resources() -> Iterator[Resource]:
     """Everything of all Personas, in an order in which references point backwards only (merged links apart)."""
-    yield from infrastructure()
+    yield from persona_care.infrastructure()
     for persona in PERSONAS:
         yield from persona.resources
+    yield from persona_care.cohorts()

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import orjson
 
 from sandbox.exchange.calls import Call, http_date
-from sandbox.exchange.operations import inputs
-from sandbox.exchange.operations.export_files import Job, file_of, lines, measure, part_of, zipped
+from sandbox.exchange.operations import inputs, masking
+from sandbox.exchange.operations.export_files import Job, bodies, file_of, lines, measure, part_of, zipped
 from sandbox.exchange.own_terms import compiler_for
 from sandbox.exchange.reading import visible
 from sandbox.exchange.seams import Handler, OperationKey
@@ -35,6 +38,7 @@ from sandbox.kernel.http import Response
 from sandbox.kernel.ids import new_id
 from sandbox.search import service
 from sandbox.search.request import pairs, understand
+from sandbox.security.access import Limit
 from sandbox.storage.encoding import load
 
 LIFETIME = 24 * 3600 * 1_000_000
@@ -69,9 +73,12 @@ async def start(call: Call) -> Response:
 
 async def _job(call: Call, given: inputs.Inputs) -> Job:
     level = "group" if call.rtype == "Group" else "patient" if call.rtype == "Patient" else "system"
+    masked = masking.asked(call)
     patients: tuple[str, ...] = ()
     if level == "group":
-        patients = await _members(call)
+        patients = await _members(call, masked=masked)
+    if masked:
+        call = masking.admit(call, set(given.values), patients if level == "group" else None)
     named = [p.rpartition("/")[2] for p in (*given.words("patient"), *given.references("patient"))]
     if named:
         if level == "system":
@@ -88,7 +95,7 @@ async def _job(call: Call, given: inputs.Inputs) -> Job:
     return Job(
         new_id(), path + query, level, types, since.lo if since else dates.EARLIEST, until.hi if until else dates.LATEST,
         await _filters(call, given, types), patients, rows[0][0], call.now, call.tenant.revision,
-        tuple(given.words("_elements")),
+        tuple(given.words("_elements")), masked,
     )  # fmt: skip
 
 
@@ -128,7 +135,10 @@ async def _filters(call: Call, given: inputs.Inputs, types: tuple[str, ...]) -> 
     return tuple(found)
 
 
-async def _members(call: Call) -> tuple[str, ...]:
+async def _members(call: Call, *, masked: bool) -> tuple[str, ...]:
+    """Patients of the Group; for a masked export the Group itself need not be readable: it names people."""
+    if masked:
+        call = replace(call, access=replace(call.access, grants={("Group", "r"): (Limit(),)}, withheld=None))
     call.access.need("Group", "r")
     group = await visible(call)
     if group is None or group.deleted:
@@ -178,6 +188,8 @@ async def _find(call: Call) -> tuple[Job, str, int, bytes]:
     lists = {k: tuple(request[k]) for k in ("types", "patients", "elements")}
     filters = tuple((rtype, query) for rtype, query in request["filters"])
     job = Job(**{**request, **lists, "filters": filters})
+    if job.masked:
+        call.access = masking.limited(call).access
     if job.revision != call.tenant.revision:
         raise NotFoundError(
             Text("The Tenant was reset since; export again.", "فضای آزمایشی بازنشانی شده است؛ دوباره برون‌بری کنید.")
@@ -221,7 +233,9 @@ def _count_behind(call: Call, job: Job) -> asyncio.Task[bytes]:
 
 
 async def _count(call: Call, job: Job) -> bytes:
-    output = []
+    if job.masked:
+        call = masking.limited(call)
+    output: list[dict[str, Any]] = []
     names = call.services.store.dictionary.type_names
     changed = await call.services.store.database.rows(
         "SELECT DISTINCT rtype FROM version WHERE layer=?1 AND vid>?2", (call.tenant.layer, job.last)
@@ -231,7 +245,8 @@ async def _count(call: Call, job: Job) -> bytes:
         count = await measure(await file_of(call, job, rtype))
         if count:
             url = f"{call.services.base_url}/$export-file?job={job.job}&type={rtype}"
-            output.append({"type": rtype, "url": url, "count": count})
+            # A mask may leave lines out, so that it promises no number.
+            output.append({"type": rtype, "url": url} | ({} if job.masked else {"count": count}))
     made = orjson.dumps(
         {
             "transactionTime": instant(job.at),
@@ -259,6 +274,8 @@ async def download(call: Call) -> Response:
     if rtype not in job.types:
         raise NotFoundError(Text("The export has no such file.", "این برون‌بری چنین پرونده‌ای ندارد."))
     call.access.need(rtype, "r")
+    if job.masked:
+        return Response(200, b"", [(b"content-type", _NDJSON)], await _masked(call, job, rtype))
     file = await file_of(call, job, rtype)
     headers = [(b"content-type", _NDJSON), (b"accept-ranges", b"bytes")]
     asked = call.header(b"range")
@@ -276,6 +293,26 @@ async def download(call: Call) -> Response:
         (b"content-length", b"%d" % (last - first + 1)),
     ]
     return Response(206, b"", headers, part_of(lines(file), first, last))
+
+
+async def _masked(call: Call, job: Job, rtype: str) -> AsyncIterator[bytes]:
+    """The file's lines, de-identified. How many are alike, and who opted out, is looked up in the whole record, not since a day."""
+    whole = replace(job, since=dates.EARLIEST, until=dates.LATEST)
+
+    async def resources(kind: str) -> AsyncIterator[dict[str, Any]]:
+        limited = replace(call, access=replace(call.access, grants={(kind, "r"): (Limit(),)}))
+        async for body in bodies(await file_of(limited, whole, kind)):
+            yield load(body)
+
+    line = await masking.mask(call, rtype, job.at, resources)
+    file = await file_of(call, job, rtype)
+
+    async def masked() -> AsyncIterator[bytes]:
+        async for body in bodies(file):
+            if made := line(body):
+                yield made
+
+    return masked()
 
 
 def _range(text: str, size: int) -> tuple[int, int]:

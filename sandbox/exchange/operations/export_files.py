@@ -39,6 +39,8 @@ class Job:
     at: int
     revision: int
     elements: tuple[str, ...] = ()
+    masked: bool = False
+    """De-identified (`sandbox.population`): the caller's token asked for it by its scope."""
 
 
 @dataclass(slots=True)
@@ -174,6 +176,12 @@ async def measure(file: File) -> int:
         async for rows in file.call.services.store.database.stream(sql, args):
             found += sum(int(row[0]) for row in rows)
     return found
+
+
+async def bodies(file: File) -> AsyncIterator[bytes]:
+    """The stored resources of the file, whole, in its order."""
+    async for _, body in _versions(file):
+        yield body
 
 
 async def lines(file: File, together: int = 200) -> AsyncIterator[bytes]:

@@ -1,0 +1,1 @@
+"""Population data: what of a record may leave for analytics, and how it is made to name nobody."""

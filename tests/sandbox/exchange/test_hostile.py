@@ -30,9 +30,14 @@ async def facts_of(client: httpx.AsyncClient) -> Facts:
     return Facts([entry["resource"] for entry in entries], operations)
 
 
-async def test_hostile_calls_fault_neither_database(world: World) -> None:
-    async with world.client() as client:
-        facts = await facts_of(client)
+@pytest.mark.parametrize(
+    ("scope", "claims"),
+    [("system/*.cruds", {}), ("patient/*.cruds user/Observation.rs?category=laboratory", {"patient": "p1"})],
+)
+async def test_hostile_calls_fault_neither_database(world: World, scope: str, claims: dict[str, str]) -> None:
+    async with world.client() as whole:
+        facts = await facts_of(whole)
+    async with world.client(scope, tenant=whole.headers["x-tenant"], **claims) as client:
         faults = []
         for number, attack in enumerate(attacks(SEED, CALLS, facts)):
             fields = [

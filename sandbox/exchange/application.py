@@ -28,6 +28,7 @@ from sandbox.fhir.outcomes import (
     Language,
     MethodNotAllowedError,
     NotFoundError,
+    StoreFullError,
     Text,
     TooLargeError,
     UnavailableError,
@@ -36,7 +37,7 @@ from sandbox.fhir.outcomes import (
     unknown_type,
 )
 from sandbox.kernel.database import Transaction
-from sandbox.kernel.errors import BusyError, StoreError, TooCostlyError
+from sandbox.kernel.errors import BusyError, FullError, StoreError, TooCostlyError
 from sandbox.kernel.http import BadPath, Receive, Request, Response, Scope, Send, segments
 from sandbox.search.request import pairs
 from sandbox.security.access import Access, access_of
@@ -325,6 +326,11 @@ def _store_error(error: StoreError) -> FhirError:
             return UnavailableError(
                 Text("The store is busy; try again shortly.", "انباره مشغول است؛ اندکی بعد دوباره تلاش کنید."),
                 headers={"Retry-After": "1"},
+            )
+        case FullError():
+            return StoreFullError(
+                Text("The disk is full; nothing was written.", "دیسک پر است؛ چیزی نوشته نشد."),
+                headers={"Retry-After": "60"},
             )
         case QuotaError():
             return TooLargeError(

@@ -245,6 +245,13 @@ class ThrottledError(FhirError):
     code = "throttled"
 
 
+class StoreFullError(FhirError):
+    """There is no room to write (RFC 4918 §11.5)."""
+
+    status = 507
+    code = "no-store"
+
+
 class InternalError(FhirError):
     status = 500
     code = "exception"

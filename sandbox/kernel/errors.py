@@ -17,3 +17,7 @@ class TooCostlyError(StoreError):
 
 class BusyError(StoreError):
     """The store cannot be reached or its write lock not be had in time; trying again may help."""
+
+
+class FullError(StoreError):
+    """The disk has no room; nothing of the write was kept."""

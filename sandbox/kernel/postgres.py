@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import asyncpg
 
 from sandbox.kernel.database import Dialect, Job, Layout, Row, numbered
-from sandbox.kernel.errors import BusyError, TooCostlyError
+from sandbox.kernel.errors import BusyError, FullError, TooCostlyError
 
 T = TypeVar("T")
 HURRY_SECONDS = 0.05
@@ -40,6 +40,7 @@ _GONE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
 )
 """What says that the server went away; an `InterfaceError` says so only when the connection is closed."""
 _dollar = lru_cache(maxsize=4096)(numbered)
@@ -87,6 +88,8 @@ def _lost_told(connection: asyncpg.Connection[asyncpg.Record]) -> Iterator[None]
         yield
     except _GONE as lost:
         raise BusyError("the connection to the database was lost") from lost
+    except asyncpg.DiskFullError as full:
+        raise FullError("the disk is full") from full
     except asyncpg.InterfaceError as error:
         if connection.is_closed():
             raise BusyError("the connection to the database was lost") from error

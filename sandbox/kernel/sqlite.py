@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sandbox.kernel.database import Dialect, Job, Layout, Row
-from sandbox.kernel.errors import BusyError, TooCostlyError
+from sandbox.kernel.errors import BusyError, FullError, TooCostlyError
 
 T = TypeVar("T")
 INLINE_SECONDS = 0.015
@@ -26,6 +26,8 @@ READ_SECONDS = 5.0
 LOCK_SECONDS = 15.0
 INLINE_WEIGHT = 400
 GROUP = 128
+THREADS, WAITING = 3, 24
+"""Long reads at the same time, and how many may wait for their turn."""
 _LEFT_OUT = 25
 _LEFT_OUT_MOST = 800
 _PAGE_PRAGMAS = ("cache_size=-65536", "mmap_size=2147418112", "temp_store=MEMORY", "foreign_keys=OFF")
@@ -146,7 +148,9 @@ class SqliteDatabase:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="sqlite-read")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sqlite-read")
+        self._in_threads = 0
+        self._streams = ThreadPoolExecutor(2, thread_name_prefix="sqlite-stream")
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
         self._idle: list[_Reader] = []
         self._slow: dict[str, _Turns] = {}
@@ -171,6 +175,7 @@ class SqliteDatabase:
         if self._writing:
             await self._drainer
         self._threads.shutdown(wait=True)
+        self._streams.shutdown(wait=True)
         self._commits.shutdown(wait=True)
         for reader in (self._reader, *self._idle):
             reader.close()
@@ -198,7 +203,17 @@ class SqliteDatabase:
             turns.left -= 1
             if hurry:
                 raise TooCostlyError(HURRY_SECONDS)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._rows_in_thread, sql, args)
+        return await self._rows_aside(sql, args)
+
+    async def _rows_aside(self, sql: str, args: Sequence[Any]) -> list[Row]:
+        """A long read on a thread; past a short queue of them, callers are sent away rather than kept waiting."""
+        if self._in_threads >= THREADS + WAITING:
+            raise BusyError("too many long searches at once")
+        self._in_threads += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._rows_in_thread, sql, args)
+        finally:
+            self._in_threads -= 1
 
     async def fact(self, sql: str, args: Sequence[Any]) -> list[Row]:
         return await self.rows(sql, args)  # cheaper than sharing
@@ -221,8 +236,8 @@ class SqliteDatabase:
         loop = asyncio.get_running_loop()
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         try:
-            cursor = await loop.run_in_executor(self._threads, connection.execute, sql, args)
-            while chunk := await loop.run_in_executor(self._threads, cursor.fetchmany, size):
+            cursor = await loop.run_in_executor(self._streams, connection.execute, sql, args)
+            while chunk := await loop.run_in_executor(self._streams, cursor.fetchmany, size):
                 yield chunk
         finally:
             connection.close()
@@ -261,7 +276,7 @@ class SqliteDatabase:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
         for pending in group:
-            pending.error = error
+            pending.error = _told(error)
 
     def _begin(self) -> bool:
         """Take the write lock now, or say that another process holds it."""
@@ -292,8 +307,10 @@ class SqliteDatabase:
             try:
                 pending.result = _finish(pending.job(transaction))
             except Exception as error:  # handed to whoever waits for this job
+                if not self._writer.in_transaction:
+                    raise  # a full disk takes the whole group back
                 self._writer.execute("ROLLBACK TO job")
-                pending.error = error
+                pending.error = _told(error)
             self._writer.execute("RELEASE job")
         transaction.keep_numbers()
 
@@ -307,6 +324,16 @@ class SqliteDatabase:
                 if not busy.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
                     raise
                 time.sleep(0.002)
+
+
+def _told(error: BaseException) -> BaseException:
+    """A failure of the disk in the store's words."""
+    name = error.sqlite_errorname if isinstance(error, sqlite3.OperationalError) else ""
+    if name == "SQLITE_FULL":
+        return FullError("the disk is full")
+    if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return BusyError(f"the database file cannot be written ({name})")
+    return error
 
 
 def _finish(awaitable: Any) -> Any:

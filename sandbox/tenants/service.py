@@ -17,6 +17,7 @@ from sandbox.tenants.models import DEAD, OVERLAY, SNAPSHOT
 # Copies every row of one layer into another, empty one: `sandbox.storage.layers.copy_rows`.
 CopyRows = Callable[[Transaction, int, int], Awaitable[None]]
 
+_LAYER_LOCK = 731407
 MAX_RESOURCES = 50_000
 MAX_BYTES = 256 * 1024 * 1024
 MAX_SNAPSHOTS = 20
@@ -116,6 +117,8 @@ async def get(source: Database | Transaction, tenant: str) -> Tenant:
 
 
 async def new_layer(tx: Transaction, kind: str) -> int:
+    if tx.dialect == "postgresql":  # SQLite has one writer anyway
+        await tx.rows("SELECT pg_advisory_xact_lock(?1)", (_LAYER_LOCK,))
     number = (await tx.rows("SELECT COALESCE(MAX(layer), 0) + 1 FROM layer"))[0][0]
     await tx.run("INSERT INTO layer (layer, kind, resources, bytes) VALUES (?1, ?2, 0, 0)", (number, kind))
     return int(number)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.factories import exchange, postgres
 from tests.factories.exchange import World, patient
@@ -67,6 +68,12 @@ async def _write_until_killed(url: str, process: subprocess.Popen[bytes]) -> tup
     singles: set[str] = set()
     pairs: set[str] = set()
 
+    async def added(client: httpx.AsyncClient) -> None:
+        for _ in range(10_000):
+            answer = await client.post(f"{url}/fhir/R4/Patient", json=patient("new"))
+            if answer.status_code == 201:
+                singles.add(answer.headers["location"].split("/")[-3])
+
     async def single(client: httpx.AsyncClient, worker: int) -> None:
         for n in range(10_000):
             fid = f"s-{worker}-{n}"
@@ -92,12 +99,29 @@ async def _write_until_killed(url: str, process: subprocess.Popen[bytes]) -> tup
 
     async with httpx.AsyncClient(headers=_headers(), timeout=10) as client:
         work = [single(client, n) for n in range(4)] + [transaction(client, n) for n in range(4)]
+        work += [added(client) for _ in range(4)]
         await asyncio.gather(*work, return_exceptions=True)
     return singles, pairs
 
 
-def test_kill_9_loses_nothing_acknowledged_and_leaves_no_half_transaction(tmp_path: Path) -> None:
-    database = f"sqlite+aiosqlite:///{tmp_path / 'x.sqlite3'}"
+@contextmanager
+def database_of(kind: str, folder: Path) -> Iterator[str]:
+    if kind == "sqlite":
+        yield f"sqlite+aiosqlite:///{folder / 'x.sqlite3'}"
+        return
+    if postgres.binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres.own_server(durable=True) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_kill_9_loses_nothing_acknowledged_and_leaves_no_half_transaction(tmp_path: Path, kind: str) -> None:
+    with database_of(kind, tmp_path) as database:
+        _kill_and_look(database)
+
+
+def _kill_and_look(database: str) -> None:
     key = repr(exchange.KEY.as_dict(private=True))
     with served(database, key) as (process, url):
         singles, pairs = asyncio.run(_write_until_killed(url, process))

@@ -33,7 +33,7 @@ from portal.dashboard import pages as dashboard_pages
 from portal.dashboard import status
 from portal.exchanges import Exchange
 from portal.gateway import rules_api as gateway_rules_api
-from portal.gateway.api import front
+from portal.gateway.front import front
 from portal.gateway.http_upstream import HttpUpstream
 from portal.gateway.proofs import ProofOfPossession
 from portal.gateway.runtime import FLUSH_SECONDS, Runtime

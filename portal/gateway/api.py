@@ -33,7 +33,7 @@ from portal.gateway.interactions import (
     weight,
 )
 from portal.gateway.metering import Meter
-from portal.gateway.upstream import AsgiApp, Message, Receive, Scope, Send, Upstream, UpstreamClosed, UpstreamFailed
+from portal.gateway.upstream import Message, Receive, Scope, Send, Upstream, UpstreamClosed, UpstreamFailed
 from portal.gateway.verdicts import Refused, rehearsed
 
 log = logging.getLogger(__name__)
@@ -296,20 +296,3 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": "no WebSocket here"})
-
-
-def front(gateway: AsgiApp, portal: AsgiApp) -> AsgiApp:
-    """One ASGI application: the gateway for its own raw paths, the portal for everything else (and for the lifespan).
-
-    `.well-known/` below a FHIR base describes the authorization server, so the portal answers it.
-    """
-
-    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
-            raw: Any = scope.get("raw_path") or scope["path"].encode()
-            if paths.is_ours(raw) and b"/fhir/R4/.well-known/" not in raw:
-                await gateway(scope, receive, send)
-                return
-        await portal(scope, receive, send)
-
-    return dispatch

@@ -50,8 +50,8 @@ class Identity:
 class IdentityProvider(Protocol):
     """Where people of one Environment sign in."""
 
-    async def begin(self, *, state: str, nonce: str, verifier: str, redirect_uri: str) -> str:
-        """The URL to send the browser to. Raises `ProviderUnavailable`."""
+    async def begin(self, *, state: str, nonce: str, verifier: str, redirect_uri: str, fresh: bool = False) -> str:
+        """The URL to send the browser to; `fresh` asks for a sign-in anew. Raises `ProviderUnavailable`."""
         ...
 
     async def finish(self, *, code: str, nonce: str, verifier: str, redirect_uri: str, now: datetime) -> Identity:
@@ -107,7 +107,7 @@ class OpenIdProvider:
         self._metadata: dict[str, Any] = {}
         self._keys: tuple[ClientKey, ...] = ()
 
-    async def begin(self, *, state: str, nonce: str, verifier: str, redirect_uri: str) -> str:
+    async def begin(self, *, state: str, nonce: str, verifier: str, redirect_uri: str, fresh: bool = False) -> str:
         place = (await self._discovered())["authorization_endpoint"]
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         query = {
@@ -119,6 +119,7 @@ class OpenIdProvider:
             "nonce": nonce,
             "code_challenge": challenge,
             "code_challenge_method": "S256",
+            **({"prompt": "login"} if fresh else {}),
         }
         return f"{place}{'&' if '?' in place else '?'}{urlencode(query)}"
 

@@ -35,7 +35,7 @@ async def leave(
     environment: FromPath[str], handle: FromPath[str], session: Db, now: Now, shell: ShellValues, oauth: Server
 ) -> Redirect:
     """Send the person to the identity provider."""
-    await opened(session, oauth, environment, handle, now)
+    interaction, _, _ = await opened(session, oauth, environment, handle, now)
     provider = oauth.identity.get(environment)
     if provider is None:
         raise SignInUnavailable
@@ -45,6 +45,7 @@ async def leave(
         nonce=attempt.nonce,
         verifier=attempt.verifier,
         redirect_uri=f"{oauth.public_url}/{environment}/oauth/identity",
+        fresh=interaction.fresh_from is not None,
     )
     answer = Redirect(target, status_code=303)
     answer.cookies.append(_attempt_cookie(shell, environment, attempt.secret))

@@ -17,7 +17,7 @@ from typing import Any
 
 import uvicorn
 
-from portal.gateway.api import front
+from portal.gateway.front import front
 from portal.gateway.http_upstream import HttpUpstream
 from portal.gateway.runtime import Runtime
 from portal.gateway.upstream import InProcessUpstream, Receive, Scope, Send, Upstream

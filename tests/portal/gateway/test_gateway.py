@@ -12,7 +12,7 @@ from portal.apps.models import AccessStatus
 from portal.companies.models import CompanyStatus
 from portal.conformance.rehearsals import Fault
 from portal.gateway import verdicts
-from portal.gateway.api import front
+from portal.gateway.front import front
 from portal.gateway.protection import Limits
 from portal.gateway.upstream import InProcessUpstream, Receive, Scope, Send, UpstreamClosed, UpstreamFailed
 from tests.portal.gateway.rig import FakeToken, Rig, access, drive, echo, terms

@@ -91,6 +91,35 @@ async def test_what_was_admitted_through_the_store_is_taken_from_the_share(limit
     assert sum([(await limiter.take("k", limits, 1)).allowed for _ in range(9)]) <= 1
 
 
+async def test_a_worker_that_falls_back_is_no_fuller_than_the_store_was(url: str) -> None:
+    limits = Limits(per_second=10, per_minute=100, concurrent=100)
+    first, second = (RedisRateLimiter(url, time.monotonic_ns, budget=5) for _ in range(2))
+    for one in (first, second):
+        await one.start()
+    await first._beat()
+    assert sum([(await first.take("shared", limits, 1)).allowed for _ in range(12)]) == 10
+    assert not (await second.take("shared", limits, 1)).allowed
+    second.up = False
+    assert not (await second.take("shared", limits, 1)).allowed, "it has seen that everything is spent"
+    for one in (first, second):
+        await one.stop()
+
+
+@pytest.mark.parametrize(("limit", "workers", "admitted"), [(10, 4, 8), (3, 4, 4), (40, 4, 40), (0, 4, 0)])
+async def test_shares_together_are_no_more_than_the_limit_or_one_for_each_worker(
+    limit: int, workers: int, admitted: int
+) -> None:
+    fleet = [RedisRateLimiter("redis://127.0.0.1:1/0", time.monotonic_ns) for _ in range(workers)]
+    found = 0
+    for one in fleet:
+        one.workers = workers
+        for _ in range(limit + 2):
+            found += (await one.take("k", Limits(1000, limit, 1000), 1)).allowed
+    assert found == admitted
+    for one in fleet:
+        await one.stop()
+
+
 async def test_a_lost_script_is_sent_again(limiter: RedisRateLimiter) -> None:
     await limiter._redis.script_flush()
     assert (await limiter.take("k", Limits(5, 5, 5), 1)).allowed

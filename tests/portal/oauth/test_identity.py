@@ -70,9 +70,9 @@ class Site:
     world: Any
     provider: Provider
 
-    async def begin(self, browser: Browser) -> str:
+    async def begin(self, browser: Browser, **changes: str) -> str:
         app: MadeApp = await self.world.app(public=True, environment="production")
-        form = authorization_form(app.client_id, environment="production")
+        form = authorization_form(app.client_id, environment="production", **changes)
         answer = await browser.get("/production/oauth/authorize", params=form)
         return urlsplit(answer.headers["location"]).path
 
@@ -109,6 +109,14 @@ async def test_citizen_signs_in_at_the_provider_and_comes_back_to_decide(site: S
     consent = await browser.get(place)
     assert "مریم رضایی" in consent.text
     assert "به این برنامه اجازه می‌دهید؟" in consent.text
+
+
+@pytest.mark.parametrize(("asked", "prompt"), [({}, None), ({"prompt": "login"}, "login"), ({"max_age": "0"}, "login")])
+async def test_fresh_sign_in_is_asked_of_the_provider_too(
+    site: Site, asked: dict[str, str], prompt: str | None
+) -> None:
+    browser = site.portal.browser()
+    assert (await site.leave(browser, await site.begin(browser, **asked))).get("prompt") == prompt
 
 
 async def test_persona_cannot_be_picked_where_a_provider_signs_in(site: Site) -> None:

@@ -131,6 +131,25 @@ def _report(argv: Sequence[str]) -> int:
     return UNSOUND if failed or found.broken else 0
 
 
+def _faults(argv: Sequence[str]) -> int:
+    import json
+
+    from .faults import faults
+    from .output.manifest import read_spec
+
+    parser = Parser(
+        "faults", "List every imperfection of a population, one JSON object a line, with what stood there before."
+    )
+    parser.add_argument("directory", type=directory, metavar="DIR", help="a population written before")
+    parser.add_argument("--out", type=directory, required=True, metavar="FILE", help="the file to write")
+    options = parser.parse_args(argv)
+    spec, _ = read_spec(options.directory)
+    lines = [json.dumps(fault, ensure_ascii=False) for fault in faults(spec)]
+    _write_page(options.out, "".join(line + "\n" for line in lines))
+    print(f"{len(lines):,} imperfections in {options.out}")
+    return 0
+
+
 def _stories(argv: Sequence[str]) -> int:
     from .conditions.registry import stories
 
@@ -160,6 +179,7 @@ COMMANDS = {
     "evolve": _evolve,
     "extend": _extend,
     "explore": _explore,
+    "faults": _faults,
     "report": _report,
     "stories": _stories,
 }

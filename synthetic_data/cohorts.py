@@ -38,6 +38,10 @@ def required(cohort: Cohort, stories: dict[str, Story]) -> list[Story]:
                 f"the cohort asks for {name!r}, which comes and goes: ask for one that the command `stories` calls a prevalence"
             )
         found.append(stories[name])
+    for story in found:
+        for other in cohort.stories:
+            if other in story.onset.apart:
+                raise SpecError(f"nobody has both {story.id} and {other}: they exclude each other")
     return found
 
 

@@ -1,6 +1,7 @@
 """Reading one story file into a compiled Story, with errors that name the file and the place in it."""
 
 import itertools
+import re
 from typing import Any
 
 from ..errors import StoryFormatError
@@ -63,7 +64,7 @@ def _onset(value: Any, place: str) -> Onset:
     total = sum(months)
     return Onset(
         kind, male, female, factors, tuple(m / total * 12 for m in months), bool(row.get("thalassaemia")),
-        float(row.get("rural", 1.0)), guard,
+        float(row.get("rural", 1.0)), guard, frozenset(re.findall(r"not story\('(\w+)'\)", row.get("when", ""))),
     )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ class Onset:
     thalassaemia: bool = False
     rural: float = 1.0
     guard: Guard | None = None
+    apart: frozenset[str] = frozenset()  # stories that its guard excludes
 
 
 @dataclass(slots=True)

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from html import escape
-from itertools import groupby
 
 from ..calendars import persian_digits
 from ..households import single_years
+from .invariants import RULES
 from .survey import Survey
 from .target import Target
 from .targets import targets
@@ -18,7 +18,11 @@ body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.8 Vazirmatn,"
 main{max-width:64rem;margin:0 auto;padding:2rem 1rem 4rem}h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem}
 table{width:100%;border-collapse:collapse;font-size:.92rem}td,th{padding:.25rem .5rem;border-bottom:1px solid var(--line);text-align:start}
 .good{color:var(--good)}.bad{color:var(--bad)}.soft{color:var(--soft);font-size:.85rem}svg{direction:ltr;width:100%;height:auto}
-.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(20rem,1fr));gap:1.5rem}figcaption{color:var(--soft);font-size:.85rem}
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(20rem,100%),1fr));gap:1.5rem}
+.wide{overflow-x:auto}.wide:focus-visible{outline:2px solid var(--good)}
+table{min-width:44rem;font-variant-numeric:tabular-nums}th{font-weight:600;white-space:nowrap}
+.sum{display:flex;flex-wrap:wrap;gap:.4rem 1.2rem;padding:0;list-style:none}.sum a{color:inherit}
+figcaption{color:var(--soft);font-size:.85rem}
 figure{margin:0}text{font-size:9px;fill:var(--soft)}
 """
 
@@ -84,7 +88,13 @@ def _scatter(
         if 20 < px < 260 and 5 < py < 182:
             dots.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="1.1" fill="var(--good)" opacity=".5"/>')
     axes = '<path d="M24 10V180H258" fill="none" stroke="var(--line)"/>'
-    return f'<figure><svg viewBox="0 0 270 190">{axes}{"".join(dots)}</svg><figcaption>{escape(title)}</figcaption></figure>'
+    for part in (0.0, 0.5, 1.0):
+        x, y = 24 + 230 * part, 180 - 165 * part
+        across = _number(bottom[0] + part * (bottom[1] - bottom[0]))
+        up = _number(left[0] + part * (left[1] - left[0]))
+        axes += f'<text x="{x:.0f}" y="190" text-anchor="middle">{across}</text>'
+        axes += f'<text x="21" y="{y + 3:.0f}" text-anchor="end">{up}</text>'
+    return f'<figure><svg viewBox="0 0 270 196">{axes}{"".join(dots)}</svg><figcaption>{escape(title)}</figcaption></figure>'
 
 
 def _broken(found: Survey) -> str:
@@ -97,12 +107,32 @@ def _broken(found: Survey) -> str:
     return f'<ul class="bad">{rows}</ul>'
 
 
+def _anchor(group: str) -> str:
+    return group.replace(" ", "-")
+
+
+def _summary(grouped: dict[str, list[Outcome]]) -> str:
+    """How many targets of each group are met, each a link to its table."""
+    items = []
+    for group, rows in grouped.items():
+        met = sum(ok for _, _, _, ok in rows)
+        words = f"{persian_digits(str(met))} از {persian_digits(str(len(rows)))}"
+        tone = "good" if met == len(rows) else "bad"
+        items.append(f'<li><a href="#{_anchor(group)}">{escape(group)}</a>: <span class="{tone}">{words}</span></li>')
+    return f'<ul class="sum">{"".join(items)}</ul>'
+
+
 def render(found: Survey, outcomes: list[Outcome]) -> str:
     """The page."""
     heads = "<tr><th>شاخص</th><th>هدف</th><th>مشاهده</th><th>رواداری</th><th>شمار</th><th>نتیجه</th><th>منبع</th></tr>"
+    grouped: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        grouped.setdefault(outcome[0].group, []).append(outcome)
     tables = "".join(
-        f"<h2>{escape(group)}</h2><table>{heads}{''.join(_row(outcome) for outcome in rows)}</table>"
-        for group, rows in groupby(outcomes, key=lambda outcome: outcome[0].group)
+        f'<h2 id="{_anchor(group)}">{escape(group)}</h2>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(group)}">'
+        f"<table><thead>{heads}</thead><tbody>{''.join(map(_row, rows))}</tbody></table></div>"
+        for group, rows in grouped.items()
     )
     met = sum(ok for target, _, _, ok in outcomes if not target.held_out)
     gating = sum(not target.held_out for target, _, _, _ in outcomes)
@@ -119,5 +149,6 @@ def render(found: Survey, outcomes: list[Outcome]) -> str:
         f'<p class="soft">{persian_digits(about)}. همهٔ این افراد ساختگی‌اند.</p>'
         f"<p>{persian_digits(str(met))} هدف از {persian_digits(str(gating))} هدف برقرار است. "
         "هدف‌های کنارگذاشته در برازش به کار نرفته‌اند و حکم نمی‌دهند.</p>"
-        f'<h2>قاعده‌های بی‌استثنا</h2>{_broken(found)}<h2>نمودارها</h2><div class="plots">{plots}</div>{tables}</main></body></html>\n'
+        f"{_summary(grouped)}<h2>{persian_digits(str(len(RULES)))} قاعدهٔ بی‌استثنا</h2>{_broken(found)}"
+        f'<h2>نمودارها</h2><div class="plots">{plots}</div>{tables}</main></body></html>\n'
     )

@@ -7,6 +7,7 @@ Tolerances are equivalence bounds: large samples reject trifles, so a p-value is
 from collections.abc import Callable
 from math import exp
 
+from ..calendars import persian_digits
 from ..households import single_years
 from ..world.payers import payers
 from ..world.places import provinces
@@ -80,8 +81,9 @@ def _demography() -> list[Target]:
     male, female = single_years()
     made = [
         Target(
-            "جمعیت", f"{'زنان' if sex else 'مردان'} {low} تا {low + 9} سال", 100 * float((female if sex else male)[low : low + 10].sum()),
-            0.8, share(lambda p: True, lambda p, low=low, sex=sex: p.female == sex and low <= p.age < low + 10), "UN WPP 2019 و 2024",  # type: ignore[misc]
+            "جمعیت", f"{'زنان' if sex else 'مردان'} {persian_digits(f'{low} تا {low + 9}')} سال",
+            100 * float((female if sex else male)[low : low + 10].sum()),
+            0.8, share(lambda p: True, lambda p, low=low, sex=sex: p.female == sex and low <= p.age < low + 10), "UN WPP 2019, 2024",  # type: ignore[misc]
         )
         for low in range(0, 80, 10) for sex in (False, True)
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,14 @@ def test_the_command_reports_what_was_achieved(tmp_path: object, capsys: pytest.
     assert main([*asked, "--out", f"{tmp_path}/cohort", "--quiet"]) == 0
     assert "achieved: type_2_diabetes begun in 100%" in capsys.readouterr().out
     assert main([*asked, "--with", "plague", "--out", f"{tmp_path}/none", "--quiet"]) == 2
+
+
+def test_diseases_that_exclude_each_other_are_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    both = ["--with", "type_1_diabetes", "--with", "type_2_diabetes"]
+    assert main(["--patients", "3", *both, "--out", str(tmp_path / "x")]) == 2
+    assert (
+        capsys.readouterr().err
+        == "error: nobody has both type_1_diabetes and type_2_diabetes: they exclude each other\n"
+    )

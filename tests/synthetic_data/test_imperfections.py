@@ -77,3 +77,33 @@ def test_the_manifest_counts_imperfections(tmp_path: Path) -> None:
 def test_a_malformed_share_is_one_clear_line(tmp_path: Path) -> None:
     for text in ("typo=0.1", "wrong_unit", "wrong_unit=2", "wrong_unit=many"):
         assert main(["--imperfection", text, "--out", str(tmp_path / "x"), "--quiet"]) == 2
+
+
+def test_the_list_of_faults_restores_the_clean_population(tmp_path: Path) -> None:
+    """Putting back every listed original undoes every imperfection: the list leaves nothing out and makes nothing up."""
+    shares = dict.fromkeys(IMPERFECTIONS, 0.3)
+    arguments = [f"--imperfection={name}={share}" for name, share in shares.items()]
+    base = ["--patients", "110", "--seed", "8", "--region", "Yazd", "--quiet", "--out", str(tmp_path / "people")]
+    assert main([*base, *arguments]) == 0
+    assert main(["faults", str(tmp_path / "people"), "--out", str(tmp_path / "faults.jsonl")]) == 0
+    listed = [json.loads(line) for line in (tmp_path / "faults.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {kind for fault in listed for kind in fault["kind"].split("+")} == set(IMPERFECTIONS)
+    restored = {key: json.loads(content) for key, content in _resources(CLEAN.with_(imperfections=shares)).items()}
+    for fault in listed:
+        kind, _, name = fault["resource"].partition("/")
+        if fault["field"] == "id":
+            del restored[kind, name]
+        elif fault["original"] is None:
+            del restored[kind, name][fault["field"]]
+        else:
+            restored[kind, name][fault["field"]] = fault["original"]
+    for resource in restored.values():
+        resource["meta"].pop("tag", None)
+    assert restored == {key: json.loads(content) for key, content in _resources(CLEAN).items()}
+
+
+def test_a_clean_population_has_no_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--patients", "5", "--quiet", "--out", str(tmp_path / "people")]) == 0
+    assert main(["faults", str(tmp_path / "people"), "--out", str(tmp_path / "none.jsonl")]) == 0
+    assert (tmp_path / "none.jsonl").read_bytes() == b"" and "0 imperfections" in capsys.readouterr().out
+    assert main(["faults", str(tmp_path), "--out", str(tmp_path / "x")]) == 3

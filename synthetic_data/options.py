@@ -19,6 +19,7 @@ other commands (each has its own --help):
   extend DIR --patients N --out NEW     more people, who were not there before
   report --out DIR                      the population beside its targets
   explore DIR --out page.html           one person's life on a page
+  faults DIR --out FILE                 list every imperfection with what stood there before
   stories                               list the clinical stories
 
 exit codes: 0 done, 1 findings or missed targets, 2 impossible request, 3 directory or file, 4 a worker process died, 130 interrupted

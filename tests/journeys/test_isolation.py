@@ -28,11 +28,13 @@ Node = dict[str, Any]
 SHARED = {"environment": "sandbox", "product_id": "health-record", "question": "policy_file"}
 # Routes without an id in their path. PUBLIC ones say the same to everybody; OWN ones speak of the caller alone; the DESK is the ministry's.
 PUBLIC = {
+    "/api/v1/confirmations",
     "/api/v1/password-resets", "/api/v1/products", "/api/v1/questionnaire", "/api/v1/register", "/api/v1/requirements",
     "/api/v1/sessions", "/api/v1/signing-keys", "/api/v1/users",
 }  # fmt: skip
 OWN = {
-    "/api/v1/companies", "/api/v1/invitations/acceptance", "/api/v1/me", "/api/v1/me/password", "/api/v1/me/second-factor",
+    "/api/v1/companies", "/api/v1/invitations/acceptance", "/api/v1/me",
+    "/api/v1/me/confirmation", "/api/v1/me/password", "/api/v1/me/second-factor",
     "/api/v1/me/second-factor/removal", "/api/v1/me/tokens", "/api/v1/reviews/mine", "/api/v1/sessions/current",
 }  # fmt: skip
 DESK = {"/api/v1/reviews", "/api/v1/reviews/load", "/api/v1/suspensions"}
